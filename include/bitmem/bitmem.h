@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file bitmem.h
+ * @brief libbitmem: pinned, DMA-capable memory for tensors.
+ *
+ * Everything hangs on a context, struct bitmem; the library keeps no global
+ * state. Functions are safe to call from several threads at once unless their
+ * description says otherwise. Closing a context while another thread uses it is
+ * not safe.
+ *
+ * Errors: a function that returns a pointer returns NULL and sets errno; a
+ * function that returns int returns 0 or a negative errno. A failed call
+ * changes nothing. Where a caller may want words as well, it hands in a struct
+ * bitmem_error.
+ *
+ * Shapes are arrays of element counts. Sizes, lengths and offsets are bytes.
+ *
+ * Across fork() the memory is shared: parent and child see each other's writes,
+ * and it stays until both have gone. The library's books are not shared: each
+ * has a copy. So of a context opened before the fork, only one of the two may
+ * go on calling functions that allocate, free, reference or close; the other
+ * may use the memory it knows, exit or exec, and open a context of its own.
+ */
+#ifndef BITMEM_BITMEM_H
+#define BITMEM_BITMEM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <bitmem/dtype.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define BITMEM_API __attribute__((visibility("default")))
+#else
+#define BITMEM_API
+#endif
+
+struct bitmem;
+struct bitmem_tensor;
+
+/** Why a call failed, for people. The caller owns it. */
+struct bitmem_error {
+	/** Negative errno, 0 if nothing failed. */
+	int code;
+	/** One line without a newline: what was wrong, the field and the value. */
+	char text[508];
+};
+
+/** Where a context's memory comes from. */
+enum bitmem_backend {
+	/** The device if it can be opened, else memfd; BITMEM_BACKEND=device|memfd decides. */
+	BITMEM_BACKEND_AUTO = 0,
+	/** The kernel module's /dev/bitmem: pinned, and taken back whatever happens. */
+	BITMEM_BACKEND_DEVICE = 1,
+	/** A memfd, locked as far as RLIMIT_MEMLOCK lets it: for hosts without the module. */
+	BITMEM_BACKEND_MEMFD = 2,
+};
+
+/** No NUMA node is asked for. */
+#ifndef BITMEM_NODE_ANY
+#define BITMEM_NODE_ANY (-1)
+#endif
+
+/** What bitmem_open() takes. Set it up with bitmem_options_init(), then change members. */
+struct bitmem_options {
+	/**
+	 * sizeof(struct bitmem_options) as the caller was compiled: EINVAL if less
+	 * than the first version's, or if it is more than the library knows and the
+	 * members that it does not know are not zero.
+	 */
+	size_t size;
+	/** An explicit backend here wins over the environment. */
+	enum bitmem_backend backend;
+	/** NUMA node to prefer, or BITMEM_NODE_ANY. */
+	int node;
+	/** Device node; NULL is BITMEM_DEVICE from the environment, else /dev/bitmem. */
+	const char *device;
+	/**
+	 * Bytes of a segment that small allocations share, 0 for the default
+	 * (64 MiB); rounded up to the superblock size. Larger requests get a
+	 * segment of their own.
+	 */
+	size_t segment_size;
+	/** Filled in on failure, if not NULL. */
+	struct bitmem_error *error;
+};
+
+/** Fills @p options with the defaults. */
+BITMEM_API void bitmem_options_init(struct bitmem_options *options);
+
+/**
+ * Opens a context.
+ * @param options  NULL for the defaults.
+ * @return the context, to be closed by bitmem_close(); NULL with errno:
+ *         ENOENT, EACCES, ENXIO … as open(2) said of the device; EINVAL for an
+ *         option, or a BITMEM_BACKEND in the environment, that cannot be right;
+ *         ENOMEM; EPROTO if the module speaks another ABI.
+ */
+BITMEM_API struct bitmem *bitmem_open(const struct bitmem_options *options);
+
+/**
+ * Closes a context.
+ *
+ * The context goes away when its last tensor does: tensors (and models) that
+ * are still referenced stay usable, and may be unreferenced afterwards. Plain
+ * blocks from bitmem_alloc() are gone at once. NULL does nothing.
+ * @return what was still live, as bitmem_stats() counts it: tensors that own
+ *         memory, and plain blocks.
+ */
+BITMEM_API size_t bitmem_close(struct bitmem *ctx);
+
+/** The backend in use: BITMEM_BACKEND_DEVICE or BITMEM_BACKEND_MEMFD. */
+BITMEM_API enum bitmem_backend bitmem_backend(const struct bitmem *ctx);
+
+/** "device" or "memfd"; "auto" for BITMEM_BACKEND_AUTO; NULL for anything else. */
+BITMEM_API const char *bitmem_backend_name(enum bitmem_backend backend);
+
+/**
+ * Allocates a block.
+ * @param size   bytes, at least 1.
+ * @param align  a power of two up to 2 MiB; 0 is 64.
+ * @return the block, zeroed, to be freed by bitmem_free(); NULL with errno:
+ *         EINVAL (size 0, bad alignment), ENOMEM.
+ */
+BITMEM_API void *bitmem_alloc(struct bitmem *ctx, size_t size, size_t align);
+
+/**
+ * Frees a block of bitmem_alloc(). NULL does nothing.
+ * @return 0; -EINVAL if @p ptr is not the start of a live block of this
+ *         context (freed already, foreign, inside a block, a tensor's data).
+ */
+BITMEM_API int bitmem_free(struct bitmem *ctx, void *ptr);
+
+/** Bytes usable at a block of bitmem_alloc(); 0 if @p ptr is not one. */
+BITMEM_API size_t bitmem_usable_size(struct bitmem *ctx, const void *ptr);
+
+/**
+ * Gives memory that no block needs back to the backend.
+ * @return the bytes that really went back.
+ */
+BITMEM_API size_t bitmem_trim(struct bitmem *ctx);
+
+/** Counters of a context, all taken at one instant. */
+struct bitmem_stats {
+	/** sizeof(struct bitmem_stats) as the caller was compiled; set it before the call. */
+	size_t size;
+	/** Tensors that own memory, and blocks of bitmem_alloc(), now. */
+	uint64_t live;
+	/** Bytes asked for by those. */
+	uint64_t live_bytes;
+	/** Views now: tensors that share another's memory. */
+	uint64_t views;
+	/** Highest live_bytes so far. */
+	uint64_t peak_bytes;
+	/** Tensors and blocks ever allocated, and ever freed. */
+	uint64_t allocs, frees;
+	/** Bytes held from the backend now, and the number of segments they make. */
+	uint64_t committed_bytes, segments;
+	/** Bytes of the committed that are locked in memory (all of them on the device). */
+	uint64_t pinned_bytes;
+	/** Bytes that the library itself uses to keep track. */
+	uint64_t meta_bytes;
+};
+
+/**
+ * Reads the counters; members that the library does not know are set to 0.
+ * @return 0; -EINVAL if stats->size is less than the first version's.
+ */
+BITMEM_API int bitmem_stats(struct bitmem *ctx, struct bitmem_stats *stats);
+
+/** Dimensions that a tensor may have. */
+#define BITMEM_MAX_DIMS 8
+
+/**
+ * Makes a tensor with memory of its own, zeroed and 64-byte aligned.
+ * @param ndims  0 (a scalar) to BITMEM_MAX_DIMS.
+ * @param shape  @p ndims element counts, the last one's elements next to each
+ *               other (fastest); a 0 among them makes an empty tensor.
+ *               For block types the fastest dimension must be a multiple of the
+ *               block (see bitmem_dtype_bytes()).
+ * @return a tensor with one reference, to be dropped by bitmem_tensor_unref();
+ *         NULL with errno: EINVAL, EOVERFLOW, ENOMEM.
+ */
+BITMEM_API struct bitmem_tensor *bitmem_tensor_new(struct bitmem *ctx, enum bitmem_dtype dtype,
+						   unsigned int ndims, const uint64_t *shape);
+
+/**
+ * Makes a tensor that shares the memory of another.
+ * @param offset  bytes into @p tensor where the view starts.
+ * @return a tensor with one reference that keeps the memory alive; NULL with
+ *         errno: EINVAL if it would not lie wholly inside @p tensor, EOVERFLOW,
+ *         ENOMEM.
+ */
+BITMEM_API struct bitmem_tensor *bitmem_tensor_view(struct bitmem_tensor *tensor,
+						    enum bitmem_dtype dtype, unsigned int ndims,
+						    const uint64_t *shape, size_t offset);
+
+/** Takes one more reference. @return @p tensor. NULL does nothing. */
+BITMEM_API struct bitmem_tensor *bitmem_tensor_ref(struct bitmem_tensor *tensor);
+
+/** Drops a reference; the last one frees the tensor. NULL does nothing. */
+BITMEM_API void bitmem_tensor_unref(struct bitmem_tensor *tensor);
+
+/** For @c bitmem_auto: drops what *tensor points to. */
+BITMEM_API void bitmem_tensor_unrefp(struct bitmem_tensor **tensor);
+
+#if defined(__GNUC__)
+/** A variable's attribute: the tensor is dropped when the variable's scope ends. */
+#define bitmem_auto __attribute__((cleanup(bitmem_tensor_unrefp)))
+#endif
+
+/** The tensor's memory; never NULL. It stays where it is as long as the tensor lives. */
+BITMEM_API void *bitmem_tensor_data(const struct bitmem_tensor *tensor);
+/** Bytes of the tensor: exactly what dtype and shape need. */
+BITMEM_API size_t bitmem_tensor_bytes(const struct bitmem_tensor *tensor);
+/** The element type. */
+BITMEM_API enum bitmem_dtype bitmem_tensor_dtype(const struct bitmem_tensor *tensor);
+/** The number of dimensions. */
+BITMEM_API unsigned int bitmem_tensor_ndims(const struct bitmem_tensor *tensor);
+/** The bitmem_tensor_ndims() element counts; they live as long as the tensor. */
+BITMEM_API const uint64_t *bitmem_tensor_shape(const struct bitmem_tensor *tensor);
+
+/** "0.1.0": the library's version. */
+BITMEM_API const char *bitmem_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BITMEM_BITMEM_H */
