@@ -1,38 +1,84 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# bitmem: the kernel module, the library, the tool and their tests.
-#
-#   make            library and tools; the module too where kernel headers are
-#   make demo       everything at work in a guest (or on this host's /dev/bitmem)
-#   make check      every test, natively and in guests of each kernel
-#   make help       the other targets
+# bitmem: the kernel module, the library, the tool and their tests. `make help`
+# lists the targets.
 
-O    ?= $(CURDIR)/build
+O    ?= build
 KDIR ?= /lib/modules/$(shell uname -r)/build
 
-export O := $(abspath $(O))
+override O := $(abspath $(O))
+export O
 
-.PHONY: all lib tools module tests deps demo check soak kselftest vm-shell lint \
+# Debian packages, for what the build needs and for what the tests and guests need.
+DEPS_BUILD := build-essential pkg-config liburing-dev libjansson-dev libssl-dev
+DEPS_TEST  := apt bc ca-certificates cpio debian-archive-keyring dkms e2fsprogs g++ gcc-12 \
+	kmod libelf-dev linux-headers-amd64 make perl python3 qemu-system-x86 rsync scdoc \
+	shellcheck sparse util-linux xz-utils zstd
+
+.PHONY: all lib tools module tests deps deps-build demo check soak kselftest vm-shell \
 	install clean help
 .DEFAULT_GOAL := all
 
 all: lib tools $(if $(wildcard $(KDIR)/Makefile),module)
 
+## all          (default) lib, tools; module too where KDIR has kernel headers
 help:
-	@sed -n 's/^## //p' Makefile
+	@sed -n 's/^## /  /p' Makefile
 
-## lib          build/lib/libbitmem.{a,so}
+## lib          build/lib/libbitmem.a and .so
 lib:
-	+$(MAKE) -C libbitmem
+	+@$(MAKE) --no-print-directory -C libbitmem
 
 ## tools        build/bin/bitmem
 tools: lib
-	+$(MAKE) -C tools
+	+@$(MAKE) --no-print-directory -C tools
 
-## module       build/kmod/bitmem.ko for the kernel whose headers are in KDIR
+## module       build/kmod/host/bitmem.ko for the kernel of KDIR=
 module:
-	+tests/vm/module-tree build/kmod/host
+	@mkdir -p $(O)/kmod/host
+	@cp -ru Kbuild kmod include $(O)/kmod/host/
 	+$(MAKE) -C $(KDIR) M=$(O)/kmod/host modules
 
+## tests        the test programs, in build/tests
+tests: lib tools
+	+@$(MAKE) --no-print-directory -C tests/kselftest
+	+@$(MAKE) --no-print-directory -C tests/lib
+	+@$(MAKE) --no-print-directory -C tests/tools
+	+@$(MAKE) --no-print-directory -C tests/demo
+
+## deps         install what all of this needs (Debian packages, as root or by sudo)
+deps:
+	@tests/deps $(DEPS_BUILD) $(DEPS_TEST)
+
+## demo         a model goes into pinned memory and out of a killed process, in a guest
+##              or on this host's /dev/bitmem (MODEL=file, K=6.1|6.12|newest)
+demo: deps
+	+@$(MAKE) --no-print-directory lib tools
+	+@$(MAKE) --no-print-directory -C tests/demo
+	@tests/demo/run
+
+## check        every test: natively, with sanitizers, in guests of three kernels
+check: deps
+	@tests/vm/kernel fetch 6.1 6.12 newest
+	+@$(MAKE) --no-print-directory tests
+	+@$(MAKE) --no-print-directory tests O=$(O)/asan SAN=1
+	@tests/check
+
+## soak         the long form of the tests that repeat something at random
+soak: deps
+	+@$(MAKE) --no-print-directory tests
+	@tests/check --soak
+
+## kselftest    the device's tests on this host's own module
+kselftest:
+	+@$(MAKE) --no-print-directory -C tests/kselftest
+	+@$(MAKE) --no-print-directory -C tests/kselftest run_tests
+
+## vm-shell     an interactive guest with the module loaded (K=6.1|6.12|newest)
+vm-shell: deps
+	+@$(MAKE) --no-print-directory lib tools
+	@tests/vm/shell -k $(or $(K),6.1)
+
+## clean        remove the build directory
 clean:
 	rm -rf $(O)

@@ -17,7 +17,8 @@
  * module. So the module cannot go while anything is mapped or open.
  *
  * Locks, outermost first:
- *   mmap_lock (the core's) -> pool->convert -> pool->lock
+ *   mmap_lock (the core's) -> the spread mutex -> pool->lock
+ *   mmap_lock -> pool->convert -> pool->lock
  *   xa_lock of file->buffers, file->lock, the offset lock and pool->lock are
  *   leaves: none is taken under another, and nothing sleeps under them.
  */

@@ -73,6 +73,7 @@ static int bm_release(struct inode *inode, struct file *filp)
 		n++;
 		bytes += (u64)buf->npages << PAGE_SHIFT;
 		bm_buffer_drop_id(buf);
+		cond_resched();
 	}
 	if (n)
 		trace_bitmem_reclaim(file, n, bytes, ktime_to_ns(ktime_sub(ktime_get(), start)));

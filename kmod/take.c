@@ -27,7 +27,7 @@ void bm_pools_wake(void)
 	wake_up_all(&bm_fill_wait);
 }
 
-/* Reserves up to @npages, at least @min of them. Returns how many. */
+/* Reserves up to @npages, or none if there are less than @min. Returns how many. */
 static unsigned long bm_pool_reserve(struct bm_pool *pool, unsigned long npages,
 				     unsigned long min)
 {
@@ -115,26 +115,44 @@ static void bm_pools_refused(const struct bm_request *req, int node)
 }
 
 /*
+ * Reserves all pages from one pool, or else spread over several: true, or false
+ * with nothing reserved. Whoever spreads holds pages for a moment that it may have
+ * to give up again; the mutex keeps others from being refused because of that.
+ */
+static bool bm_pools_reserve_now(const struct bm_request *req, int node, unsigned long *share)
+{
+	static DEFINE_MUTEX(spread);
+	unsigned long left;
+	unsigned int i;
+
+	if (!bm_pools_try(req, node, req->npages, share))
+		return true;
+	mutex_lock(&spread);
+	left = bm_pools_try(req, node, req->npages, share);
+	if (left && !req->bind && bm_nr_pools > 1)
+		left = bm_pools_try(req, node, 1, share);
+	for (i = 0; left && i < bm_nr_pools; i++) {
+		bm_pool_unreserve(&bm_pools[i], share[i]);
+		share[i] = 0;
+	}
+	mutex_unlock(&spread);
+	return !left;
+}
+
+/*
  * Reserves a request's pages: from one pool if one has them all, spread over
  * several otherwise, all or none. @share, zeroed, says how many from which.
  */
 int bm_pools_reserve(const struct bm_request *req, unsigned long *share)
 {
 	int node = req->node == BITMEM_NODE_ANY ? numa_mem_id() : req->node;
-	unsigned int i;
 
 	for (;;) {
 		int gen = atomic_read(&bm_fill_gen);
 		bool filling = bm_pools_filling(req, node);
 
-		if (!bm_pools_try(req, node, req->npages, share))
+		if (bm_pools_reserve_now(req, node, share))
 			return 0;
-		if (!req->bind && !bm_pools_try(req, node, 1, share))
-			return 0;
-		for (i = 0; i < bm_nr_pools; i++) {
-			bm_pool_unreserve(&bm_pools[i], share[i]);
-			share[i] = 0;
-		}
 		if (!filling)
 			break;
 		if (wait_event_killable(bm_fill_wait, atomic_read(&bm_fill_gen) != gen))

@@ -244,10 +244,12 @@ struct bitmem_query {
 #define BITMEM_QUERY	_IO(BITMEM_TYPE, BITMEM_CMD_QUERY)
 
 /*
- * mmap() on the device takes MAP_SHARED only. At a buffer's offset (plus any
- * page multiple inside it) it maps that buffer, if this file holds its id. At
+ * mmap() on the device takes MAP_SHARED only (EINVAL otherwise). At a buffer's
+ * offset (plus any page multiple inside it) it maps that buffer, if this file
+ * holds its id and the buffer covers the whole length; ENXIO otherwise. At
  * offset 0 it makes a new buffer of the mapping's length, which lives until
- * its last munmap() and shows up in BITMEM_QUERY with BITMEM_BUFFER_ANON.
+ * its last munmap() and shows up in BITMEM_QUERY with BITMEM_BUFFER_ANON;
+ * ENOMEM as from BITMEM_ALLOC.
  */
 
 #endif /* _UAPI_LINUX_BITMEM_H */
