@@ -8,7 +8,7 @@
  *
  * Locks: ctx->lock guards the segments, the free lists and the counters. It is
  * the only lock of the library, a leaf: nothing that can block is called under
- * it but the backend's map and unmap.
+ * it, the backend's map and unmap neither.
  *
  * Lifetime: a context is reference-counted; each tensor and each segment holds
  * a reference, and bitmem_close() drops the caller's. A segment is reference-

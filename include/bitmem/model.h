@@ -133,7 +133,10 @@ struct bitmem_model_info {
 /** Describes a model. @return 0; -EINVAL if info->size is too small. */
 BITMEM_API int bitmem_model_info(const struct bitmem_model *model, struct bitmem_model_info *info);
 
-/** Path of file @p i, 0 … files - 1, as given or found; NULL beyond. */
+/**
+ * Path of file @p i, 0 … files - 1, as given or found; NULL beyond. The index of a
+ * sharded model holds no data and is not among the files.
+ */
 BITMEM_API const char *bitmem_model_file(const struct bitmem_model *model, size_t i);
 
 /** One tensor of a model, as its file describes it. Lives as long as the model. */
@@ -149,7 +152,10 @@ struct bitmem_model_entry {
 	/** Which file holds it, and where its data starts in that file. */
 	size_t file;
 	uint64_t file_offset;
-	/** The data, borrowed from the model: reference it to keep it longer. */
+	/**
+	 * The data, borrowed from the model: reference it to keep it longer. Its
+	 * shape is slowest first, as that of all the library's tensors.
+	 */
 	struct bitmem_tensor *tensor;
 };
 

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Failures of what the library asks of the C library and the kernel: a scenario
+ * runs once for each such request, which is made to fail. Whatever fails, the
+ * call says ENOMEM (or what the kernel said), changes nothing, and nothing is lost.
+ *
+ * The program is linked with --wrap for the functions below.
+ */
+#include <sys/mman.h>
+#include <sys/types.h>
+
+#include "lib_test.h"
+
+/* The request that is to fail, counted down to 0; below that all succeed. */
+static int countdown = -1;
+static bool failed;
+
+static bool fails(void)
+{
+	if (countdown < 0 || countdown--)
+		return false;
+	failed = true;
+	errno = ENOMEM;
+	return true;
+}
+
+void *__real_malloc(size_t size);
+void *__wrap_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
+int __real_memfd_create(const char *name, unsigned int flags);
+int __wrap_memfd_create(const char *name, unsigned int flags);
+int __real_ftruncate(int fd, off_t length);
+int __wrap_ftruncate(int fd, off_t length);
+int __real_madvise(void *addr, size_t length, int advice);
+int __wrap_madvise(void *addr, size_t length, int advice);
+
+void *__wrap_malloc(size_t size)
+{
+	return fails() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+	return fails() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+{
+	return fails() ? MAP_FAILED : __real_mmap(addr, length, prot, flags, fd, offset);
+}
+
+int __wrap_memfd_create(const char *name, unsigned int flags)
+{
+	return fails() ? -1 : __real_memfd_create(name, flags);
+}
+
+int __wrap_ftruncate(int fd, off_t length)
+{
+	return fails() ? -1 : __real_ftruncate(fd, length);
+}
+
+int __wrap_madvise(void *addr, size_t length, int advice)
+{
+	return fails() ? -1 : __real_madvise(addr, length, advice);
+}
+
+/* The number of mappings of a backend's memory. */
+static int mappings(void)
+{
+	FILE *file = fopen("/proc/self/maps", "re");
+	char line[512];
+	int n = 0;
+
+	if (!file)
+		return -1;
+	while (fgets(line, sizeof(line), file))
+		n += strstr(line, "memfd:") || strstr(line, "/dev/bitmem");
+	fclose(file);
+	return n;
+}
+
+/* Runs with the n-th request failing, from the call on; then all succeed again. */
+#define WITH_FAULT(n, call)                                                                        \
+	({                                                                                         \
+		countdown = (n);                                                                   \
+		failed = false;                                                                    \
+		errno = 0;                                                                         \
+		__typeof__(call) result_ = (call);                                                 \
+		countdown = -1;                                                                    \
+		result_;                                                                           \
+	})
+
+/*
+ * Every request that @call makes is made to fail in turn, until a run needs no
+ * more requests than succeed. @undo takes the result of a run that succeeded.
+ */
+#define FAIL_EACH(call, undo)                                                                      \
+	do {                                                                                       \
+		int n_ = 0, faults_ = 0;                                                           \
+		do {                                                                               \
+			struct bitmem_stats before_ = test_stats(self->ctx), after_;               \
+			void *got_ = WITH_FAULT(n_, call);                                         \
+			int code_ = errno;                                                         \
+			if (got_) {                                                                \
+				undo(got_);                                                        \
+			} else {                                                                   \
+				faults_++;                                                         \
+				EXPECT_TRUE(failed);                                               \
+				EXPECT_EQ(ENOMEM, code_);                                          \
+				after_ = test_stats(self->ctx);                                    \
+				EXPECT_TRUE(test_stats_equal(&before_, &after_));                  \
+			}                                                                          \
+			n_++;                                                                      \
+			ASSERT_LT(n_, 100);                                                        \
+		} while (failed);                                                                  \
+		EXPECT_LT(0, faults_);                                                             \
+	} while (0)
+
+#define FREE_AND_TRIM(block)                                                                       \
+	do {                                                                                       \
+		EXPECT_EQ(0, bitmem_free(self->ctx, block));                                       \
+		bitmem_trim(self->ctx);                                                            \
+	} while (0)
+#define UNREF(tensor) bitmem_tensor_unref(tensor)
+
+TEST_F(lib, open)
+{
+	struct bitmem_options options;
+	struct bitmem_error error;
+	int fds = test_fds(), n = 0;
+
+	bitmem_options_init(&options);
+	options.backend = bitmem_backend(self->ctx);
+	options.error = &error;
+	do {
+		struct bitmem *ctx = WITH_FAULT(n, bitmem_open(&options));
+		int code = errno;
+
+		if (ctx) {
+			EXPECT_EQ(0, error.code);
+			EXPECT_EQ(0, bitmem_close(ctx));
+		} else {
+			EXPECT_TRUE(failed);
+			EXPECT_EQ(ENOMEM, code);
+			EXPECT_EQ(-ENOMEM, error.code);
+		}
+		ASSERT_LT(n++, 100);
+	} while (failed);
+	EXPECT_LT(2, n);
+	EXPECT_EQ(fds, test_fds());
+}
+
+TEST_F(lib, first_block_of_a_segment)
+{
+	int fds = test_fds(), maps = mappings();
+
+	FAIL_EACH(bitmem_alloc(self->ctx, 100, 0), FREE_AND_TRIM);
+	EXPECT_EQ(fds, test_fds());
+	EXPECT_EQ(maps, mappings());
+}
+
+TEST_F(lib, block_with_a_segment_of_its_own)
+{
+	int fds = test_fds(), maps = mappings();
+
+	FAIL_EACH(bitmem_alloc(self->ctx, 3 * MIB, 0), FREE_AND_TRIM);
+	EXPECT_EQ(fds, test_fds());
+	EXPECT_EQ(maps, mappings());
+}
+
+/* Alignment makes a gap before the block and a rest behind it: two more records. */
+TEST_F(lib, block_amid_a_segment)
+{
+	void *first = bitmem_alloc(self->ctx, 64, 0);
+
+	ASSERT_NE(NULL, first);
+	FAIL_EACH(bitmem_alloc(self->ctx, 100, 4096), FREE_AND_TRIM);
+	EXPECT_EQ(0, bitmem_free(self->ctx, first));
+}
+
+TEST_F(lib, tensor)
+{
+	const uint64_t shape = 1000;
+	struct bitmem_tensor *first = bitmem_tensor_new(self->ctx, BITMEM_U8, 1, &shape);
+
+	ASSERT_NE(NULL, first);
+	FAIL_EACH(bitmem_tensor_new(self->ctx, BITMEM_U8, 1, &shape), UNREF);
+	FAIL_EACH(bitmem_tensor_view(first, BITMEM_U8, 1, &shape, 0), UNREF);
+	bitmem_tensor_unref(first);
+}
+
+/* Dropping needs nothing that could fail. */
+TEST_F(lib, dropping_asks_for_nothing)
+{
+	const uint64_t shape = 1000, large = 3 * MIB;
+	struct bitmem_tensor *t = bitmem_tensor_new(self->ctx, BITMEM_U8, 1, &shape);
+	struct bitmem_tensor *v = bitmem_tensor_view(t, BITMEM_U8, 1, &shape, 0);
+	struct bitmem_tensor *own = bitmem_tensor_new(self->ctx, BITMEM_U8, 1, &large);
+	void *block = bitmem_alloc(self->ctx, 100, 4096);
+
+	ASSERT_NE(NULL, t);
+	ASSERT_NE(NULL, v);
+	ASSERT_NE(NULL, own);
+	ASSERT_NE(NULL, block);
+	countdown = 0;
+	failed = false;
+	bitmem_tensor_unref(t);
+	bitmem_tensor_unref(own);
+	bitmem_tensor_unref(v);
+	EXPECT_EQ(0, bitmem_free(self->ctx, block));
+	EXPECT_LT(0, bitmem_trim(self->ctx));
+	EXPECT_EQ(0, bitmem_close(self->ctx));
+	self->ctx = NULL;
+	EXPECT_FALSE(failed);
+	countdown = -1;
+}
+
+TEST_HARNESS_MAIN
