@@ -48,6 +48,9 @@ void bm_batch_flush(struct bm_batch *batch)
 	bm_pool_move(pool, claimed, batch->from, BM_DIRTY);
 	bm_pool_move(pool, busy, batch->from, BM_QUARANTINED);
 	spin_unlock(&pool->lock);
+	/* There is something to zero, or something new to look after. */
+	if (claimed || batch->from == BM_ALLOCATED)
+		bm_worker_kick(pool);
 
 	if (batch->from == BM_QUARANTINED)
 		busy = 0;

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Holds memory of the device in ways that "bitmem ps" has to tell apart.
+ *
+ *   holder share	two processes, one open file
+ *   holder map		a mapping, its descriptor closed
+ *   holder flight	a file that is on its way through a socket, and nowhere else
+ *   holder many	more buffers than the kernel lists
+ *   holder tag		a buffer with a tag that no terminal should see as it is
+ *
+ * Prints "ready BYTES PID..." when it holds them, and stays until it is killed. It
+ * uses the ioctls alone, not libbitmem.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/bitmem.h>
+
+#define LENGTH	(3u << 20)
+#define BUFFERS 70
+
+static void die(const char *what)
+{
+	perror(what);
+	exit(EXIT_FAILURE);
+}
+
+static int open_device(void)
+{
+	const char *path = getenv("BITMEM_DEVICE");
+	int fd = open(path ? path : "/dev/bitmem", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		die("open");
+	return fd;
+}
+
+/* Returns the offset to map. */
+static off_t alloc(int fd, size_t length, const char *tag)
+{
+	struct bitmem_alloc alloc = {
+		.size = sizeof(alloc),
+		.length = length,
+		.node = BITMEM_NODE_ANY,
+	};
+
+	memcpy(alloc.tag, tag, strnlen(tag, sizeof(alloc.tag) - 1));
+	if (ioctl(fd, BITMEM_ALLOC, &alloc))
+		die("ALLOC");
+	return (off_t)alloc.out_offset;
+}
+
+static void stay(size_t bytes, pid_t other)
+{
+	printf("ready %zu %d", bytes, getpid());
+	if (other)
+		printf(" %d", other);
+	putchar('\n');
+	fflush(stdout);
+	for (;;)
+		pause();
+}
+
+static void hold_shared(void)
+{
+	int fd = open_device();
+	pid_t child;
+
+	alloc(fd, LENGTH, "shared");
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			pause();
+	}
+	stay(LENGTH, child);
+}
+
+static void hold_mapped(void)
+{
+	int fd = open_device();
+	char *p = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		       alloc(fd, LENGTH, "mapped"));
+
+	if (p == MAP_FAILED)
+		die("mmap");
+	*p = 1;
+	close(fd);
+	stay(LENGTH, 0);
+}
+
+static void send_fd(int socket, int fd)
+{
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(fd))];
+	} control = {
+		.header =
+			{
+				.cmsg_len = CMSG_LEN(sizeof(fd)),
+				.cmsg_level = SOL_SOCKET,
+				.cmsg_type = SCM_RIGHTS,
+			},
+	};
+	struct iovec data = {.iov_base = "x", .iov_len = 1};
+	struct msghdr message = {
+		.msg_iov = &data,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control.room),
+	};
+
+	memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+	if (sendmsg(socket, &message, 0) != 1)
+		die("sendmsg");
+}
+
+static void hold_in_flight(void)
+{
+	int fd = open_device();
+	int ends[2];
+
+	alloc(fd, LENGTH, "flight");
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends))
+		die("socketpair");
+	send_fd(ends[0], fd);
+	close(fd);
+	stay(LENGTH, 0);
+}
+
+static void hold_many(void)
+{
+	int fd = open_device();
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (int i = 0; i < BUFFERS; i++)
+		alloc(fd, page, i % 2 ? "odd" : "even");
+	stay(BUFFERS * page, 0);
+}
+
+static void hold_tagged(void)
+{
+	alloc(open_device(), LENGTH, "bell\a\n\033[2Jtab\tend\xFF");
+	stay(LENGTH, 0);
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*hold)(void);
+	} ways[] = {
+		{"share", hold_shared}, {"map", hold_mapped}, {"flight", hold_in_flight},
+		{"many", hold_many},	{"tag", hold_tagged},
+	};
+
+	for (size_t i = 0; argc == 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (!strcmp(argv[1], ways[i].name))
+			ways[i].hold();
+	}
+	fputs("usage: holder share|map|flight|many|tag\n", stderr);
+	return 2;
+}

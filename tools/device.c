@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ioctls that only look. libbitmem hands memory out; it does not describe
+ * the pools, so the tool asks the kernel itself.
+ */
+#include "device.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "output.h"
+
+const char *device_path(void)
+{
+	const char *path = getenv("BITMEM_DEVICE");
+
+	return path && *path ? path : "/dev/bitmem";
+}
+
+const char *device_remedy(int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ENXIO:
+	case ENODEV:
+		return " (is the module loaded? try: modprobe bitmem)";
+	case EACCES:
+	case EPERM:
+		return " (try as root, or as a member of the device's group)";
+	default:
+		return "";
+	}
+}
+
+static int read_info(struct device *device)
+{
+	struct bitmem_info *info = &device->info;
+
+	*info = (struct bitmem_info){.size = sizeof(*info)};
+	if (ioctl(device->fd, BITMEM_INFO, info)) {
+		output_error("%s: INFO: %s%s", device->path, strerror(errno),
+			     errno == ENOTTY ? " (not a bitmem device)" : "");
+		return -1;
+	}
+	if (info->out_abi != BITMEM_ABI) {
+		output_error("%s: abi: the module speaks %u, this program %u", device->path,
+			     info->out_abi, BITMEM_ABI);
+		return -1;
+	}
+	return 0;
+}
+
+int device_open(struct device *device)
+{
+	device->path = device_path();
+	device->fd = open(device->path, O_RDWR | O_CLOEXEC);
+	if (device->fd < 0) {
+		output_error("%s: %s%s", device->path, strerror(errno), device_remedy(errno));
+		return -1;
+	}
+	if (read_info(device)) {
+		device_close(device);
+		return -1;
+	}
+	return 0;
+}
+
+void device_close(struct device *device)
+{
+	close(device->fd);
+	device->fd = -1;
+}
+
+int device_pool(const struct device *device, uint32_t index, struct bitmem_pool_info *pool)
+{
+	*pool = (struct bitmem_pool_info){.size = sizeof(*pool), .index = index};
+	if (ioctl(device->fd, BITMEM_POOL_INFO, pool)) {
+		output_error("%s: POOL_INFO: pool %u: %s", device->path, index, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+struct bitmem_pool_info *device_pools(const struct device *device)
+{
+	uint32_t n = device->info.out_pools;
+	struct bitmem_pool_info *pools = calloc((size_t)n + 1, sizeof(*pools));
+
+	if (!pools) {
+		output_error("%s", strerror(ENOMEM));
+		return NULL;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		if (device_pool(device, i, &pools[i])) {
+			free(pools);
+			return NULL;
+		}
+	}
+	return pools;
+}
