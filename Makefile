@@ -15,7 +15,7 @@ DEPS_TEST  := apt bc ca-certificates cpio debian-archive-keyring dkms e2fsprogs 
 	kmod libelf-dev linux-headers-amd64 make perl python3 qemu-system-x86 rsync scdoc \
 	shellcheck sparse util-linux xz-utils zstd
 
-.PHONY: all lib tools module tests deps deps-build demo check soak kselftest vm-shell \
+.PHONY: all lib tools module tests native-tests deps demo check soak kselftest vm-shell \
 	install clean help
 .DEFAULT_GOAL := all
 
@@ -40,11 +40,13 @@ module:
 	+$(MAKE) -C $(KDIR) M=$(O)/kmod/host modules
 
 ## tests        the test programs, in build/tests
-tests: lib tools
+tests: native-tests
 	+@$(MAKE) --no-print-directory -C tests/kselftest
+	+@$(MAKE) --no-print-directory -C tests/demo
+
+native-tests: lib tools
 	+@$(MAKE) --no-print-directory -C tests/lib
 	+@$(MAKE) --no-print-directory -C tests/tools
-	+@$(MAKE) --no-print-directory -C tests/demo
 
 ## deps         install what all of this needs (Debian packages, as root or by sudo)
 deps:
@@ -61,7 +63,7 @@ demo: deps
 check: deps
 	@tests/vm/kernel fetch 6.1 6.12 newest
 	+@$(MAKE) --no-print-directory tests
-	+@$(MAKE) --no-print-directory tests O=$(O)/asan SAN=1
+	+@$(MAKE) --no-print-directory native-tests O=$(O)/asan SAN=1
 	@tests/check
 
 ## soak         the long form of the tests that repeat something at random

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+# What a guest boots from: a base (busybox, a few kernel modules), made once for a kernel and
+# cached, and the project's programs, packed anew for every run. Sourced, never run.
+# shellcheck shell=bash
+
+# With what they depend on; everything else a guest needs is built into Debian's kernels.
+GUEST_MODULES=(virtio_pci virtio_console nvme ext4 loop)
+
+pack_cpio()
+{
+	(cd "$1" && find . -mindepth 1 -print0 | sort -z |
+		cpio --null --create --format=newc --owner=0:0 --quiet)
+}
+
+# install_modules KERNELDIR ROOT: uncompressed, with lists that modprobe understands.
+install_modules()
+{
+	local kernel=$1 root=$2 rel ko name
+
+	rel=$(cat "$kernel/release")
+	mkdir -p "$root/lib/modules/$rel"
+	for name in "${GUEST_MODULES[@]}"; do
+		modprobe -d "$kernel" -S "$rel" --show-depends "$name" | sed -n 's/^insmod //p'
+	done | sort -u | while read -r ko _; do
+		case $ko in
+		*.xz) xz -dc "$ko" >"$root/lib/modules/$rel/$(basename "$ko" .xz)" ;;
+		*.zst) zstd -qdc "$ko" >"$root/lib/modules/$rel/$(basename "$ko" .zst)" ;;
+		*) cp "$ko" "$root/lib/modules/$rel/" ;;
+		esac
+	done
+	cp "$kernel/lib/modules/$rel"/modules.{order,builtin,builtin.modinfo} \
+		"$root/lib/modules/$rel/"
+	depmod -b "$root" "$rel"
+}
+
+install_busybox()
+{
+	local root=$1 path
+
+	mkdir -p "$root"/{bin,sbin,usr/bin,usr/sbin,lib,lib64,usr/lib,etc,root,tmp,proc,sys,dev,run}
+	mkdir -p "$root/var" "$root/mnt"
+	cp "$VM_CACHE/busybox" "$root/bin/busybox"
+	"$VM_CACHE/busybox" --list-full | while read -r path; do
+		[ -e "$root/$path" ] || ln -s /bin/busybox "$root/$path"
+	done
+	echo 'root:x:0:0:root:/root:/bin/sh
+nobody:x:65534:65534:nobody:/tmp:/bin/sh' >"$root/etc/passwd"
+	echo 'root:x:0:
+nogroup:x:65534:' >"$root/etc/group"
+}
+
+# base_image KERNELDIR: prints the path of the cached base.
+base_image()
+{
+	local kernel=$1 base root PATH=$PATH:/usr/sbin:/sbin
+
+	base=$(cksum - "$VM_CACHE/busybox" "$VM_DIR/image.sh" <<<"${GUEST_MODULES[*]}" | cksum)
+	base=$kernel/base-${base%% *}.cpio
+	(
+		flock 9
+		[ ! -e "$base" ] || exit 0
+		root=$(mktemp -d "$kernel/base.XXXXXX")
+		trap 'rm -rf "$root"' EXIT
+		chmod 755 "$root"
+		install_busybox "$root"
+		install_modules "$kernel" "$root"
+		pack_cpio "$root" >"$root.cpio"
+		# Older ones may still be in use by a run that started before.
+		find "$kernel" -name 'base-*.cpio' -mtime +1 -delete
+		mv "$root.cpio" "$base"
+	) 9>"$kernel/base.lock" || return 1
+	echo "$base"
+}
+
+# The shared libraries that the programs under ROOT run with, at the same place as here. ldd
+# fails for what is static or a script.
+install_libraries()
+{
+	local root=$1 lib
+
+	find "$root" -type f '(' -perm /111 -o -name '*.so*' ')' -print0 |
+		{ LD_LIBRARY_PATH=$VM_OUT/lib xargs -0r ldd 2>/dev/null || true; } |
+		sed -nE 's/^\t(.* => )?(\/[^ ]+) \(0x[0-9a-f]+\)$/\2/p' | sort -u |
+		while read -r lib; do
+			case $lib in
+			"$VM_OUT"/*) ;;
+			*) [ -e "$root$lib" ] || (cd / && cp -L --parents ".$lib" "$root") ;;
+			esac
+		done
+}
+
+install_programs()
+{
+	local root=$1 part
+
+	for part in bin lib tests; do
+		[ -d "$VM_OUT/$part" ] || continue
+		mkdir -p "$root/bitmem/$part"
+		rsync -a --exclude='*.o' --exclude='*.d' --exclude='*.a' --exclude='*.gc??' \
+			"$VM_OUT/$part/" "$root/bitmem/$part/"
+	done
+}
+
+# add_file ROOT FILE[:GUESTPATH]: beside the command's working directory unless told.
+add_file()
+{
+	local root=$1 file=$2 guest=
+
+	if [ ! -e "$file" ] && [[ $file = *:* ]]; then
+		guest=${file##*:}
+		file=${file%:*}
+	fi
+	[ -e "$file" ] || die "no such file: $file"
+	[ -n "$guest" ] || guest=/root/
+	[[ $guest = /* ]] || guest=/root/$guest
+	[[ $guest != */ ]] || guest=$guest$(basename "$file")
+	mkdir -p "$root$(dirname "$guest")"
+	cp -aLT "$file" "$root$guest"
+}
