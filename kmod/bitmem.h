@@ -306,6 +306,7 @@ void bm_pool_end(struct bm_pool *pool);
 
 /* take.c */
 void bm_pools_wake(void);
+void bm_pools_refuse(const struct bm_request *req);
 int bm_pools_reserve(const struct bm_request *req, unsigned long *share);
 void bm_pool_unreserve(struct bm_pool *pool, unsigned long npages);
 struct page *bm_pool_take_whole(struct bm_pool *pool);

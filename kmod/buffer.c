@@ -205,8 +205,10 @@ struct bm_buffer *bm_buffer_create(struct bm_file *file, const struct bm_request
 	int ret;
 
 	/* No need for a table that the pools can never fill. */
-	if (req->npages > bm_pools_target())
+	if (req->npages > bm_pools_target()) {
+		bm_pools_refuse(req);
 		return ERR_PTR(-ENOMEM);
+	}
 	buf = bm_buffer_new(file, req);
 	if (!buf)
 		return ERR_PTR(-ENOMEM);

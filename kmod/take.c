@@ -101,12 +101,13 @@ static bool bm_pools_filling(const struct bm_request *req, int node)
 	return false;
 }
 
-static void bm_pools_refused(const struct bm_request *req, int node)
+/* Counts a request that the pools it might have come from could not serve. */
+void bm_pools_refuse(const struct bm_request *req)
 {
 	unsigned int i;
 
 	for (i = 0; i < bm_nr_pools; i++) {
-		if (req->bind && bm_pools[i].node != node)
+		if (req->bind && bm_pools[i].node != req->node)
 			continue;
 		spin_lock(&bm_pools[i].lock);
 		bm_pools[i].failures++;
@@ -158,7 +159,7 @@ int bm_pools_reserve(const struct bm_request *req, unsigned long *share)
 		if (wait_event_killable(bm_fill_wait, atomic_read(&bm_fill_gen) != gen))
 			return -EINTR;
 	}
-	bm_pools_refused(req, node);
+	bm_pools_refuse(req);
 	return -ENOMEM;
 }
 

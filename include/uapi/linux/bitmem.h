@@ -104,7 +104,8 @@ struct bitmem_info {
  * @out_quarantined: given back by their buffer, but still referenced by somebody
  *	(a DMA in flight, a long-term pin)
  * @out_retired: hardware-poisoned; never handed out again
- * @out_largest: bytes of whole superblocks among the free ones
+ * @out_largest: bytes of whole superblocks among the free ones, but for those
+ *	that are being zeroed or joined right now
  * @out_split: bytes of superblocks that are split into single pages
  * @out_buffers: buffers that hold pages of this pool
  * @out_allocs: buffers ever given out from this pool
