@@ -72,34 +72,35 @@ struct bm_backend *bm_backend_open(const struct bitmem_options *options)
 }
 
 /*
- * Each try looks for a hole in the address space and maps at the aligned place
- * in it, unless another thread was faster. Nothing of anybody else's is ever
- * unmapped, as MAP_FIXED could do.
+ * Reserves more than is needed and maps over the aligned part of it, so that no
+ * other thread can come in between, then gives back what lies around.
+ *
+ * Where mapping fails, the kernel may or may not have taken away the reservation
+ * first, and somebody else may be there already: then that part is left alone,
+ * which costs addresses but no memory. Nothing of anybody else's is ever unmapped.
  */
 void *bm_map_aligned(int fd, uint64_t offset, size_t length, size_t align)
 {
-	size_t room;
+	char *hole, *start, *addr;
+	size_t room, head;
+	int err;
 
 	if (__builtin_add_overflow(length, align, &room)) {
 		errno = ENOMEM;
 		return NULL;
 	}
-	for (int tries = 0; tries < 64; tries++) {
-		void *hole, *addr;
-
-		hole = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-			    -1, 0);
-		if (hole == MAP_FAILED)
-			return NULL;
-		munmap(hole, room);
-		addr = (void *)bm_round_up((uintptr_t)hole, align);
-		addr = mmap(addr, length, PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_FIXED_NOREPLACE, fd, (off_t)offset);
-		if (addr != MAP_FAILED)
-			return addr;
-		if (errno != EEXIST)
-			return NULL;
-	}
-	errno = ENOMEM;
-	return NULL;
+	hole = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (hole == MAP_FAILED)
+		return NULL;
+	start = (char *)bm_round_up((uintptr_t)hole, align);
+	head = (size_t)(start - hole);
+	addr = mmap(start, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		    (off_t)offset);
+	err = errno;
+	if (head)
+		munmap(hole, head);
+	if (room - head > length)
+		munmap(start + length, room - head - length);
+	errno = err;
+	return addr == MAP_FAILED ? NULL : addr;
 }

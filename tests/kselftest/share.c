@@ -288,9 +288,11 @@ TEST_F(share, exec_lets_go)
 {
 	const uint64_t before = allocated(self->t.fd);
 	pid_t child;
-	int pipes[2];
+	int pipes[2], gate[2];
+	char go = 1;
 
 	ASSERT_EQ(0, pipe(pipes));
+	ASSERT_EQ(0, pipe(gate));
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {
@@ -301,6 +303,10 @@ TEST_F(share, exec_lets_go)
 		if (!memory)
 			_exit(1);
 		bt_touch(memory, self->t.superblock, self->t.page);
+		if (read(gate[0], &go, 1) != 1)
+			_exit(1);
+		close(gate[0]);
+		close(gate[1]);
 		/* Sleeps on its standard input until it is closed. */
 		dup2(pipes[0], 0);
 		close(pipes[0]);
@@ -311,8 +317,11 @@ TEST_F(share, exec_lets_go)
 	close(pipes[0]);
 	/* It writes nothing: that the memory comes and goes is all there is to see. */
 	EXPECT_EQ(0, BT_WAIT(self->t.fd, out_allocated, before + self->t.superblock, 5000));
+	EXPECT_EQ(1, write(gate[1], &go, 1));
 	EXPECT_EQ(0, BT_WAIT(self->t.fd, out_allocated, before, 5000));
 	EXPECT_EQ(0, waitpid(child, NULL, WNOHANG));
+	close(gate[0]);
+	close(gate[1]);
 	close(pipes[1]);
 	EXPECT_EQ(0, bt_reap(child));
 }
