@@ -10,9 +10,9 @@ override O := $(abspath $(O))
 export O
 
 # Debian packages, for what the build needs and for what the tests and guests need.
-DEPS_BUILD := build-essential pkg-config liburing-dev libjansson-dev libssl-dev
-DEPS_TEST  := apt bc ca-certificates cpio debian-archive-keyring dkms e2fsprogs g++ gcc-12 \
-	kmod libelf-dev linux-headers-amd64 make perl python3 qemu-system-x86 rsync scdoc \
+DEPS_BUILD := build-essential pkg-config liburing-dev libjansson-dev libssl-dev scdoc
+DEPS_TEST  := apt bc ca-certificates cpio debian-archive-keyring dkms e2fsprogs g++ gcc-12 git \
+	kmod libelf-dev linux-headers-amd64 make perl python3 qemu-system-x86 rsync \
 	shellcheck sparse util-linux xz-utils zstd
 
 .PHONY: all lib tools module tests native-tests deps demo check soak kselftest vm-shell \
@@ -62,6 +62,7 @@ demo: deps
 ## check        every test: natively, with sanitizers, in guests of three kernels
 check: deps
 	@tests/vm/kernel fetch 6.1 6.12 newest
+	@rm -rf $(O)/tests $(O)/asan/tests
 	+@$(MAKE) --no-print-directory tests
 	+@$(MAKE) --no-print-directory native-tests O=$(O)/asan SAN=1
 	@tests/check
@@ -80,6 +81,11 @@ kselftest:
 vm-shell: deps
 	+@$(MAKE) --no-print-directory lib tools
 	@tests/vm/shell -k $(or $(K),6.1)
+
+## install      library, headers and tool (DESTDIR=, PREFIX=/usr/local)
+install: all
+	+@$(MAKE) --no-print-directory -C libbitmem install
+	+@$(MAKE) --no-print-directory -C tools install
 
 ## clean        remove the build directory
 clean:

@@ -2,8 +2,9 @@
 #
 # Counts test points in TAP, of one program or of many after each other. What did
 # not happen counts as failed: points that a plan promised, a stream without a
-# plan, a program ("# exit STATUS NAME") or command (-v status=N) that ended badly
-# without saying why.
+# plan, a program without a stream, one ("# exit STATUS NAME") or a command
+# (-v status=N) that ended badly without saying why. So do a point that comes twice
+# or beyond its plan, and a second plan: they could stand in for a missing one.
 #
 # Prints "PASSED FAILED SKIPPED"; each failure goes to the file -v failures=F.
 
@@ -19,8 +20,8 @@ function finish()
 {
 	if (open && plan < 0)
 		fail("no plan" where())
-	else if (open && seen < plan)
-		fail(plan - seen " of " plan " tests did not run" where())
+	else if (open && seen != plan)
+		fail(seen " of " plan " tests ran" where())
 	open = 0
 }
 
@@ -28,8 +29,10 @@ function begin()
 {
 	finish()
 	open = 1
+	streams++
 	plan = -1
 	seen = 0
+	delete numbers
 }
 
 function where()
@@ -50,6 +53,8 @@ BEGIN {
 /^1\.\.[0-9]+/ {
 	if (!open)
 		begin()
+	else if (plan >= 0)
+		fail("a second plan" where())
 	plan = substr($1, 4) + 0
 	total++
 	next
@@ -58,7 +63,14 @@ BEGIN {
 /^(not )?ok( |$)/ {
 	if (!open)
 		begin()
-	seen++
+	number = /^not/ ? $3 : $2
+	if (number !~ /^[0-9]+$/)
+		number = seen + 1
+	if (number in numbers)
+		fail("test " number " came twice" where())
+	else
+		seen++
+	numbers[number]
 	if (/^not ok/)
 		fail($0 where())
 	else if (/# SKIP/)
@@ -76,13 +88,15 @@ BEGIN {
 /^# program / {
 	finish()
 	program = $3
-	bad_since_exit = 0
+	bad_since_exit = streams = 0
 	next
 }
 
 # 4 is kselftest's way to say that all was skipped.
 /^# exit [0-9]+ / {
 	finish()
+	if (!streams)
+		fail($4 " printed no TAP")
 	if ($3 != 0 && $3 != 4 && !bad_since_exit)
 		fail($4 " exited with " $3)
 	program = ""
