@@ -70,6 +70,7 @@ enum bm_state {
  * @inflight: superblocks and page batches off the lists to be zeroed or
  *	converted; they come back soon
  * @split_pages: pages of split superblocks
+ * @join_at: no memory was to be had for a join; not again before (jiffies)
  * @target: pages the pool shall have
  * @filling: the first fill is not through yet
  * @buffers: buffers that have pages of this pool
@@ -97,6 +98,7 @@ struct bm_pool {
 	unsigned long reserved;
 	unsigned int inflight;
 	unsigned long split_pages;
+	unsigned long join_at;
 	unsigned long target;
 	bool filling;
 	u64 buffers;
@@ -295,7 +297,7 @@ int bm_pool_wait(struct bm_pool *pool, unsigned int done);
 /* … with the pool's lock held */
 unsigned long bm_pool_free(const struct bm_pool *pool);
 unsigned long bm_pool_capacity(const struct bm_pool *pool);
-unsigned int bm_pool_idle_splits(struct bm_pool *pool);
+bool bm_pool_idle_splits(struct bm_pool *pool, unsigned int n);
 void bm_pool_move(struct bm_pool *pool, unsigned long npages, enum bm_state from,
 		  enum bm_state to);
 void bm_pool_add_free(struct bm_pool *pool, struct page *page, enum bm_state state);
@@ -319,7 +321,7 @@ void bm_batch_flush(struct bm_batch *batch);
 bool bm_quarantine_recheck(struct bm_pool *pool);
 
 /* superblock.c */
-struct page *bm_whole_alloc(struct bm_pool *pool);
+struct page *bm_whole_alloc(struct bm_pool *pool, gfp_t effort);
 struct bm_split *bm_split_new(struct bm_pool *pool);
 bool bm_split_fill(struct bm_split *split);
 bool bm_split_gather(struct bm_split *split);
@@ -327,7 +329,8 @@ void bm_split_free(struct bm_split *split);
 void bm_split_lose_page(struct bm_split *split);
 void bm_page_release(struct page *page);
 bool bm_page_claim(struct page *page);
-bool bm_page_zero(struct page *page);
+bool bm_page_poisoned(struct page *page);
+void bm_page_zero(struct page *page);
 
 /* worker.c */
 int bm_worker_start(struct bm_pool *pool);

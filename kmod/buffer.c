@@ -11,6 +11,7 @@
  * pages (GUP pins) may be left, which is what quarantine is for.
  */
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/timekeeping.h>
 
@@ -78,6 +79,8 @@ static int bm_buffer_take(struct bm_buffer *buf, struct bm_pool *pool, unsigned 
 		struct page *head = NULL;
 		long n;
 
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		if (!sub && *left >= BM_SB_PAGES) {
 			head = bm_pool_take_whole(pool);
 			if (IS_ERR(head))
@@ -316,6 +319,8 @@ unsigned long bm_buffer_pinned(const struct bm_buffer *buf)
 			sum += bm_page_pinned((struct page *)buf->slots[i]);
 		for (j = 0; table && j < bm_slot_pages(buf, i); j++)
 			sum += bm_page_pinned(table[j]);
+		if (fatal_signal_pending(current))
+			break;
 		cond_resched();
 	}
 	return sum;

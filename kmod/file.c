@@ -9,6 +9,7 @@
 #include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/ktime.h>
+#include <linux/nospec.h>
 #include <linux/overflow.h>
 #include <linux/pid.h>
 #include <linux/seq_file.h>
@@ -134,7 +135,7 @@ static int bm_ioctl_pool_info(struct bm_call *call)
 		return -EOPNOTSUPP;
 	if (info->index >= bm_nr_pools)
 		return -ENOENT;
-	bm_pool_info(&bm_pools[info->index], info);
+	bm_pool_info(&bm_pools[array_index_nospec(info->index, bm_nr_pools)], info);
 	return bm_respond(call);
 }
 
@@ -290,8 +291,12 @@ static long bm_ioctl(struct file *filp, unsigned int cmd, unsigned long arg)
 		return -ENOTTY;
 	if (get_user(call.user_size, (u32 __user *)call.uarg))
 		return -EFAULT;
+	nr = array_index_nospec(nr, ARRAY_SIZE(bm_commands));
 	if (call.user_size < bm_commands[nr].min_size)
 		return -EINVAL;
+	/* No structure will ever be longer; looking for zeros in gigabytes takes long. */
+	if (call.user_size > PAGE_SIZE)
+		return -E2BIG;
 	call.known_size = bm_commands[nr].size;
 	ret = copy_struct_from_user(&call.args, call.known_size, call.uarg, call.user_size);
 	if (ret)

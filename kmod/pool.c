@@ -11,11 +11,16 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/jiffies.h>
 #include <linux/nodemask.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/topology.h>
 
 #include "bitmem.h"
+
+/* How long after a join found no memory the next one is tried. */
+#define BM_JOIN_DELAY	HZ
 
 #define BM_PAGES_TO_MB(pages)	((pages) >> (20 - PAGE_SHIFT))
 #define BM_MB_TO_SUPERBLOCKS(mb) ((mb) << (20 - PAGE_SHIFT) >> BM_SB_ORDER)
@@ -123,8 +128,7 @@ void bm_pool_retire(struct bm_pool *pool, struct page *page, enum bm_state from)
 {
 	unsigned long npages = bm_page_count(page);
 
-	pr_warn("node %d: %lu pages at pfn %#lx retired: hardware poison\n", pool->node, npages,
-		page_to_pfn(page));
+	pr_warn("node %d: %lu pages retired: hardware poison\n", pool->node, npages);
 	spin_lock(&pool->lock);
 	list_add(&page->lru, &pool->retired);
 	bm_pool_move(pool, npages, from, BM_RETIRED);
@@ -145,7 +149,7 @@ void bm_pool_end(struct bm_pool *pool)
 {
 	lockdep_assert_held(&pool->lock);
 	pool->inflight--;
-	pool->done++;
+	WRITE_ONCE(pool->done, pool->done + 1);
 }
 
 /* Waits for one piece of work in flight. 0, or -EINTR if the caller is being killed. */
@@ -167,7 +171,16 @@ static struct page *bm_pool_begin_whole(struct bm_pool *pool, enum bm_state *sta
 	if (head)
 		bm_pool_begin(pool);
 	spin_unlock(&pool->lock);
-	return head;
+	if (!head || !bm_page_poisoned(head))
+		return head;
+
+	/* Not to be given back to the system. */
+	bm_pool_retire(pool, head, *state);
+	spin_lock(&pool->lock);
+	bm_pool_end(pool);
+	spin_unlock(&pool->lock);
+	wake_up_all(&pool->wait);
+	return NULL;
 }
 
 /*
@@ -180,6 +193,7 @@ int bm_pool_convert(struct bm_pool *pool)
 	struct bm_split *split = bm_split_new(pool);
 	struct page *head = NULL;
 	enum bm_state state;
+	bool used = false;
 
 	if (!split)
 		return -ENOMEM;
@@ -204,60 +218,68 @@ int bm_pool_convert(struct bm_pool *pool)
 	pool->split_pages += split->nr_pages;
 	bm_pool_place_split(pool, split);
 	bm_pool_end(pool);
+	/* Once the lock is dropped it may be joined, and gone. */
+	used = split->nr_pages;
 	spin_unlock(&pool->lock);
 	wake_up_all(&pool->wait);
 	bm_worker_kick(pool);
 out:
 	mutex_unlock(&pool->convert);
-	if (!split->nr_pages)
+	if (!used)
 		kfree(split);
 	return 0;
 }
 
-/* Split superblocks whose pages are all free. */
-unsigned int bm_pool_idle_splits(struct bm_pool *pool)
+/* Are there @n split superblocks whose pages are all free? */
+bool bm_pool_idle_splits(struct bm_pool *pool, unsigned int n)
 {
 	struct bm_split *split;
-	unsigned int n = 0;
 
 	lockdep_assert_held(&pool->lock);
 	list_for_each_entry_reverse(split, &pool->partial, link) {
-		if (!bm_split_idle(split))
+		if (!n || !bm_split_idle(split))
 			break;
-		n++;
+		n--;
 	}
-	return n;
+	return !n;
 }
 
 /*
  * Turns a split superblock whose pages are all free back into a whole one. 0,
- * -ENOENT if there is none, -ENOMEM if there is no memory for the whole one.
+ * -ENOENT if there is none, -ENOMEM if there is no memory for the whole one now
+ * or was none a moment ago. One that lacks pages is only given back where a whole
+ * one would be more than the pool is to have.
  */
 int bm_pool_join(struct bm_pool *pool)
 {
 	struct bm_split *split;
 	struct page *head;
+	bool over;
 
 	spin_lock(&pool->lock);
-	if (!bm_pool_idle_splits(pool)) {
+	if (!bm_pool_idle_splits(pool, 1) || time_before(jiffies, pool->join_at)) {
 		spin_unlock(&pool->lock);
-		return -ENOENT;
+		return list_empty_careful(&pool->partial) ? -ENOENT : -ENOMEM;
 	}
 	split = list_last_entry(&pool->partial, struct bm_split, link);
 	list_del_init(&split->link);
 	bm_pool_begin(pool);
 	spin_unlock(&pool->lock);
 
-	head = bm_whole_alloc(pool);
+	head = bm_whole_alloc(pool, __GFP_NORETRY);
 
 	spin_lock(&pool->lock);
+	over = bm_pool_capacity(pool) - split->nr_pages + BM_SB_PAGES > pool->target;
 	if (head) {
 		pool->pages[BM_ZEROED] -= split->nr_free[BM_ZEROED];
 		pool->pages[BM_DIRTY] -= split->nr_free[BM_DIRTY];
 		pool->split_pages -= split->nr_pages;
-		pool->pages[BM_ZEROED] += BM_SB_PAGES;
-		bm_pool_add_free(pool, head, BM_ZEROED);
+		if (!over) {
+			pool->pages[BM_ZEROED] += BM_SB_PAGES;
+			bm_pool_add_free(pool, head, BM_ZEROED);
+		}
 	} else {
+		pool->join_at = jiffies + BM_JOIN_DELAY;
 		bm_pool_place_split(pool, split);
 	}
 	bm_pool_end(pool);
@@ -265,6 +287,8 @@ int bm_pool_join(struct bm_pool *pool)
 	wake_up_all(&pool->wait);
 	if (!head)
 		return -ENOMEM;
+	if (over)
+		bm_page_release(head);
 	bm_split_free(split);
 	return 0;
 }
@@ -311,6 +335,7 @@ static void bm_pool_init(struct bm_pool *pool, unsigned int index, int node)
 {
 	pool->node = node;
 	pool->index = index;
+	pool->join_at = jiffies;
 	mutex_init(&pool->convert);
 	spin_lock_init(&pool->lock);
 	INIT_LIST_HEAD(&pool->whole[BM_ZEROED]);
@@ -320,6 +345,14 @@ static void bm_pool_init(struct bm_pool *pool, unsigned int index, int node)
 	INIT_LIST_HEAD(&pool->retired);
 	init_waitqueue_head(&pool->wait);
 	init_waitqueue_head(&pool->kick);
+}
+
+static void bm_pool_release(struct page *page)
+{
+	list_del(&page->lru);
+	if (!bm_page_poisoned(page))
+		bm_page_release(page);
+	cond_resched();
 }
 
 /*
@@ -335,8 +368,7 @@ static void bm_pool_exit(struct bm_pool *pool)
 
 	list_for_each_entry_safe(page, next, &pool->quarantine, lru) {
 		split = PageCompound(page) ? NULL : bm_page_split(page);
-		list_del(&page->lru);
-		bm_page_release(page);
+		bm_pool_release(page);
 		if (split)
 			bm_split_lose_page(split);
 	}
@@ -347,13 +379,13 @@ static void bm_pool_exit(struct bm_pool *pool)
 			bm_split_lose_page(split);
 	}
 	for (state = 0; state < BM_NR_FREE; state++) {
-		list_for_each_entry_safe(page, next, &pool->whole[state], lru) {
-			list_del(&page->lru);
-			bm_page_release(page);
-		}
+		list_for_each_entry_safe(page, next, &pool->whole[state], lru)
+			bm_pool_release(page);
 	}
-	list_for_each_entry_safe(split, next_split, &pool->partial, link)
+	list_for_each_entry_safe(split, next_split, &pool->partial, link) {
 		bm_split_free(split);
+		cond_resched();
+	}
 }
 
 /*
@@ -382,6 +414,12 @@ static int bm_pools_set_targets(const unsigned long *pool_mb, unsigned int n)
 		if (n == 1)
 			superblocks = superblocks / bm_nr_pools +
 				      (i < superblocks % bm_nr_pools);
+		/* Other people need some of each node, too. */
+		if (superblocks * BM_SB_PAGES > node_present_pages(bm_pools[i].node) / 10 * 9) {
+			pr_err("pool_mb: more than 90 %% of the memory of node %d\n",
+			       bm_pools[i].node);
+			return -EINVAL;
+		}
 		bm_pools[i].target = superblocks * BM_SB_PAGES;
 		bm_pools[i].filling = superblocks;
 	}

@@ -90,7 +90,11 @@ bool bm_quarantine_recheck(struct bm_pool *pool)
 	spin_unlock(&pool->lock);
 	list_for_each_entry_safe(page, next, &list, lru) {
 		list_del(&page->lru);
-		bm_batch_add(&batch, page);
+		/* Whoever found the poison may keep a reference for ever. */
+		if (bm_page_poisoned(page))
+			bm_pool_retire(pool, page, BM_QUARANTINED);
+		else
+			bm_batch_add(&batch, page);
 	}
 	bm_batch_flush(&batch);
 	spin_lock(&pool->lock);

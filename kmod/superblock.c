@@ -26,10 +26,13 @@ static void bm_page_adopt(struct page *page, void *owner)
 	set_page_private(page, (unsigned long)owner);
 }
 
-/* A zeroed whole superblock, or NULL. */
-struct page *bm_whole_alloc(struct bm_pool *pool)
+/*
+ * A zeroed whole superblock, or NULL. @effort says how hard to try: for a fill
+ * __GFP_RETRY_MAYFAIL, for what is only nice to have __GFP_NORETRY.
+ */
+struct page *bm_whole_alloc(struct bm_pool *pool, gfp_t effort)
 {
-	struct page *head = alloc_pages_node(pool->node, BM_GFP | __GFP_COMP | __GFP_RETRY_MAYFAIL,
+	struct page *head = alloc_pages_node(pool->node, BM_GFP | __GFP_COMP | effort,
 					     BM_SB_ORDER);
 
 	if (head)
@@ -136,18 +139,29 @@ bool bm_page_claim(struct page *page)
 	return free;
 }
 
-/* Zeroes a page or whole superblock; false, with nothing touched, if some of it is poisoned. */
-bool bm_page_zero(struct page *page)
+/*
+ * Is some of a page or whole superblock hardware-poisoned? The mark is on the
+ * page that it concerns, be it in the middle of a compound one, and may appear at
+ * any time: so each page is looked at, whenever it changes hands.
+ */
+bool bm_page_poisoned(struct page *page)
 {
 	unsigned long i, n = bm_page_count(page);
 
 	for (i = 0; i < n; i++) {
 		if (PageHWPoison(page + i))
-			return false;
+			return true;
 	}
+	return false;
+}
+
+/* Zeroes a page or whole superblock. */
+void bm_page_zero(struct page *page)
+{
+	unsigned long i, n = bm_page_count(page);
+
 	for (i = 0; i < n; i++) {
 		clear_highpage(page + i);
 		cond_resched();
 	}
-	return true;
 }

@@ -17,12 +17,20 @@
 
 #include "bitmem.h"
 
+/*
+ * How often a request waits for work in flight in the hope of a whole superblock
+ * before it makes do with single pages.
+ */
+#define BM_TAKE_WAITS	8
+
 /* Requests that wait for a fill sleep here until the generation moves on. */
 static DECLARE_WAIT_QUEUE_HEAD(bm_fill_wait);
 static atomic_t bm_fill_gen = ATOMIC_INIT(0);
 
 void bm_pools_wake(void)
 {
+	/* What the fill did is seen by whoever sees the new generation. */
+	smp_mb__before_atomic();
 	atomic_inc(&bm_fill_gen);
 	wake_up_all(&bm_fill_wait);
 }
@@ -149,7 +157,8 @@ int bm_pools_reserve(const struct bm_request *req, unsigned long *share)
 	int node = req->node == BITMEM_NODE_ANY ? numa_mem_id() : req->node;
 
 	for (;;) {
-		int gen = atomic_read(&bm_fill_gen);
+		/* The generation first: a fill that ends after this moves it on. */
+		int gen = atomic_read_acquire(&bm_fill_gen);
 		bool filling = bm_pools_filling(req, node);
 
 		if (bm_pools_reserve_now(req, node, share))
@@ -176,8 +185,11 @@ static bool bm_pool_hand_out(struct bm_pool *pool, struct page *page, enum bm_st
 	bm_pool_move(pool, npages, state, BM_ALLOCATED);
 	pool->reserved -= npages;
 	spin_unlock(&pool->lock);
-	if (state == BM_ZEROED || bm_page_zero(page))
+	if (!bm_page_poisoned(page)) {
+		if (state != BM_ZEROED)
+			bm_page_zero(page);
 		return true;
+	}
 
 	bm_pool_retire(pool, page, BM_ALLOCATED);
 	spin_lock(&pool->lock);
@@ -193,7 +205,7 @@ static bool bm_pool_hand_out(struct bm_pool *pool, struct page *page, enum bm_st
  */
 struct page *bm_pool_take_whole(struct bm_pool *pool)
 {
-	bool waited = false;
+	unsigned int waits = 0;
 
 	for (;;) {
 		enum bm_state state = BM_ZEROED;
@@ -218,11 +230,10 @@ struct page *bm_pool_take_whole(struct bm_pool *pool)
 
 		if (!bm_pool_join(pool))
 			continue;
-		if (!inflight || waited)
+		if (!inflight || waits++ == BM_TAKE_WAITS)
 			return NULL;
 		if (bm_pool_wait(pool, done))
 			return ERR_PTR(-EINTR);
-		waited = true;
 	}
 }
 

@@ -32,6 +32,7 @@ struct bm_worker {
 	unsigned long recheck_at, recheck_delay;
 	unsigned long refill_at;
 	bool refill_short;
+	bool join;
 };
 
 static void bm_fill_done(struct bm_pool *pool, unsigned long capacity)
@@ -40,7 +41,7 @@ static void bm_fill_done(struct bm_pool *pool, unsigned long capacity)
 
 	spin_lock(&pool->lock);
 	first = pool->filling;
-	pool->filling = false;
+	WRITE_ONCE(pool->filling, false);
 	spin_unlock(&pool->lock);
 	if (!first)
 		return;
@@ -71,7 +72,7 @@ static bool bm_fill_step(struct bm_pool *pool, struct bm_worker *w)
 	if (w->refill_short && time_before(jiffies, w->refill_at))
 		return false;
 
-	head = bm_whole_alloc(pool);
+	head = bm_whole_alloc(pool, __GFP_RETRY_MAYFAIL);
 	if (!head) {
 		w->refill_short = true;
 		w->refill_at = jiffies + BM_REFILL_DELAY;
@@ -126,7 +127,8 @@ static bool bm_zero_step(struct bm_pool *pool)
 		return false;
 
 	list_for_each_entry_safe(page, next, &list, lru) {
-		if (bm_page_zero(page)) {
+		if (!bm_page_poisoned(page)) {
+			bm_page_zero(page);
 			zeroed += bm_page_count(page);
 		} else {
 			list_del(&page->lru);
@@ -147,14 +149,12 @@ static bool bm_zero_step(struct bm_pool *pool)
 }
 
 /* Makes one superblock whole again if enough are split for nothing. True if there was one. */
-static bool bm_join_step(struct bm_pool *pool)
+static bool bm_join_step(struct bm_pool *pool, struct bm_worker *w)
 {
-	unsigned int idle;
-
 	spin_lock(&pool->lock);
-	idle = bm_pool_idle_splits(pool);
+	w->join = bm_pool_idle_splits(pool, BM_SPARE_SPLITS + 1);
 	spin_unlock(&pool->lock);
-	return idle > BM_SPARE_SPLITS && !bm_pool_join(pool);
+	return w->join && !bm_pool_join(pool);
 }
 
 /* Looks through quarantine if it is time. */
@@ -180,6 +180,8 @@ static long bm_worker_timeout(struct bm_pool *pool, const struct bm_worker *w)
 
 	if (w->refill_short)
 		timeout = max_t(long, w->refill_at - jiffies, 1);
+	if (w->join)
+		timeout = min(timeout, max_t(long, READ_ONCE(pool->join_at) - jiffies, 1));
 	if (READ_ONCE(pool->pages[BM_QUARANTINED]))
 		timeout = min(timeout, max_t(long, w->recheck_at - jiffies, 1));
 	return timeout;
@@ -195,7 +197,7 @@ static int bm_worker(void *data)
 		bool more = bm_fill_step(pool, &w);
 
 		more |= bm_zero_step(pool);
-		more |= bm_join_step(pool);
+		more |= bm_join_step(pool, &w);
 		bm_recheck_step(pool, &w);
 		if (more)
 			cond_resched();

@@ -105,7 +105,7 @@ BITMEM_API struct bitmem *bitmem_open(const struct bitmem_options *options);
 /**
  * Closes a context.
  *
- * The context goes away when its last tensor does: tensors (and models) that
+ * The context goes away when its last tensor and model do: tensors and models that
  * are still referenced stay usable, and may be unreferenced afterwards. Plain
  * blocks from bitmem_alloc() are gone at once. NULL does nothing.
  * @return what was still live, as bitmem_stats() counts it: tensors that own
@@ -162,7 +162,7 @@ struct bitmem_stats {
 	uint64_t committed_bytes, segments;
 	/** Bytes of the committed that are locked in memory (all of them on the device). */
 	uint64_t pinned_bytes;
-	/** Bytes that the library itself uses to keep track. */
+	/** Bytes that the library itself uses to keep track, models' names and tables included. */
 	uint64_t meta_bytes;
 };
 

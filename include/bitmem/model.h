@@ -84,7 +84,8 @@ BITMEM_API void bitmem_model_options_init(struct bitmem_model_options *options);
  * @param options  NULL for the defaults.
  * @return the model, to be closed by bitmem_model_close(); NULL with errno:
  *         as open(2) and read(2) said of a file; EBADMSG if a file is not what
- *         its format demands; ENOTSUP for a version, byte order or type that is
+ *         its format demands, or if its size, mtime or ctime changed during the
+ *         load (renaming it changes the ctime, too); ENOTSUP for a version, byte order or type that is
  *         not supported; EMEDIUMTYPE if it is neither format; ECANCELED;
  *         EINVAL for an option; ENOMEM. Nothing stays allocated on failure.
  */
@@ -117,7 +118,8 @@ struct bitmem_model_info {
 	/**
 	 * How the data came in: "io_uring+direct+fixed", "io_uring+direct",
 	 * "io_uring+buffered", "pread+direct" or "pread+buffered" (pread where
-	 * the kernel refuses io_uring). The least direct one if files differ.
+	 * the kernel refuses io_uring). The least direct one if files differ; "+fixed"
+	 * only if every read was, so never of a model without data.
 	 */
 	const char *io;
 	/** Bytes of all tensors. */

@@ -23,7 +23,8 @@
  *
  * ENOTTY		the ioctl number is not known
  * EINVAL		@size is too short, or a member has a value that can never be right
- * E2BIG		bytes beyond the structure that the kernel knows are not zero
+ * E2BIG		bytes beyond the structure that the kernel knows are not zero, or
+ *			@size is more than a page
  * EOPNOTSUPP		a flag, reserved member or value that this kernel does not know
  * EOVERFLOW		a length or offset is beyond what arithmetic can hold
  * ENOENT		no such buffer id or pool index
