@@ -85,8 +85,8 @@ BITMEM_API void bitmem_model_options_init(struct bitmem_model_options *options);
  * @return the model, to be closed by bitmem_model_close(); NULL with errno:
  *         as open(2) and read(2) said of a file; EBADMSG if a file is not what
  *         its format demands, or if its size, mtime or ctime changed during the
- *         load (renaming it changes the ctime, too); ENOTSUP for a version, byte order or type that is
- *         not supported; EMEDIUMTYPE if it is neither format; ECANCELED;
+ *         load (renaming it changes the ctime, too); ENOTSUP for a version, byte
+ *         order or type that is not supported; EMEDIUMTYPE if it is neither format; ECANCELED;
  *         EINVAL for an option; ENOMEM. Nothing stays allocated on failure.
  */
 BITMEM_API struct bitmem_model *bitmem_model_load(struct bitmem *ctx, const char *path,

@@ -89,6 +89,7 @@ static int queue(struct engine *engine, struct bm_window *window)
 	struct bm_source *source = window->source;
 	unsigned int length = bm_window_length(window);
 	size_t chunk = source->first_chunk + (size_t)(window->pos / chunk_bytes(source));
+	bool fixed;
 
 	if (!sqe)
 		return bm_report(engine->loader->error, -EBUSY, source->file->path,
@@ -96,14 +97,15 @@ static int queue(struct engine *engine, struct bm_window *window)
 				 engine->in_flight + 1);
 	if (engine->fixed && window->direct)
 		engine->fixed = register_chunk(engine, source, chunk);
-	if (engine->fixed && window->direct)
+	fixed = engine->fixed && window->direct;
+	if (fixed)
 		io_uring_prep_read_fixed(sqe, source->fd, bm_window_to(window), length,
 					 bm_window_from(window), (int)chunk);
 	else
 		io_uring_prep_read(sqe, source->fd, bm_window_to(window), length,
 				   bm_window_from(window));
-	if (!engine->fixed)
-		engine->loader->plain = true;
+	engine->loader->fixed |= fixed;
+	engine->loader->plain |= !fixed;
 	io_uring_sqe_set_data(sqe, window);
 	engine->in_flight++;
 	return 0;

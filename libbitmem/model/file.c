@@ -5,6 +5,10 @@
  *
  * Only regular files are taken, and nothing here maps them: a file may be cut
  * short by others at any time, which must be an error and not a SIGBUS.
+ *
+ * A file that changes while it is loaded is found out by its size and its times.
+ * Times are as fine as the filesystem and the kernel's clock tick have them: what
+ * is written to within a tick of the open may look untouched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -60,6 +64,59 @@ static int check_kind(const struct bm_file *file, mode_t mode, struct bitmem_err
 			 (unsigned int)mode);
 }
 
+static void take_stat(struct bm_file *file, const struct stat *st)
+{
+	file->dev = st->st_dev;
+	file->ino = st->st_ino;
+	file->size = (uint64_t)st->st_size;
+	file->mtime = st->st_mtim;
+	file->ctime = st->st_ctim;
+}
+
+static int check_time(const struct bm_file *file, const char *field, const struct timespec *then,
+		      const struct timespec *now, struct bitmem_error *error)
+{
+	if (then->tv_sec == now->tv_sec && then->tv_nsec == now->tv_nsec)
+		return 0;
+	return bm_report(error, -EBADMSG, file->path,
+			 "%s: %lld.%09ld, but %lld.%09ld when the header was read: "
+			 "the file changed while being read", field, (long long)now->tv_sec,
+			 now->tv_nsec, (long long)then->tv_sec, then->tv_nsec);
+}
+
+int bm_file_same(const struct bm_file *file, const struct bm_file *now,
+		 struct bitmem_error *error)
+{
+	int err;
+
+	if (now->dev != file->dev || now->ino != file->ino)
+		return bm_report(error, -EBADMSG, file->path,
+				 "inode: %llu, but %llu when the header was read: "
+				 "the file changed while being read",
+				 (unsigned long long)now->ino, (unsigned long long)file->ino);
+	if (now->size != file->size)
+		return bm_report(error, -EBADMSG, file->path,
+				 "size: %llu bytes, but %llu when the header was read: "
+				 "the file changed while being read",
+				 (unsigned long long)now->size, (unsigned long long)file->size);
+	err = check_time(file, "mtime", &file->mtime, &now->mtime, error);
+	return err ? err : check_time(file, "ctime", &file->ctime, &now->ctime, error);
+}
+
+int bm_file_unchanged(const struct bm_file *file, int fd, struct bitmem_error *error)
+{
+	struct bm_file now = {0};
+	struct stat st;
+
+	if (fstat(fd, &st)) {
+		int err = errno;
+
+		return bm_report(error, -err, file->path, "stat: %s", strerror(err));
+	}
+	take_stat(&now, &st);
+	return bm_file_same(file, &now, error);
+}
+
 int bm_file_open(struct bm_file *file, struct bitmem_error *error)
 {
 	/* O_NONBLOCK: a FIFO must not hang us. It is taken off again for io_uring's sake. */
@@ -82,9 +139,7 @@ int bm_file_open(struct bm_file *file, struct bitmem_error *error)
 		close(fd);
 		return err;
 	}
-	file->dev = st.st_dev;
-	file->ino = st.st_ino;
-	file->size = (uint64_t)st.st_size;
+	take_stat(file, &st);
 	return fd;
 }
 

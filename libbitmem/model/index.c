@@ -9,7 +9,14 @@
 
 #include "json.h"
 
-#define MAX_INDEX 100000000u
+/*
+ * The map is parsed as a whole and kept while the shards are read. A mixture of
+ * experts with 200,000 tensors has an index of some 20 MB: there is room for that,
+ * and what a stranger can make of it stays below 200 MB.
+ */
+#define MAX_INDEX (32u << 20)
+
+static const struct bm_json_limits limits = {.depth = 8, .values = 1 << 19};
 
 /* What is known while an index is read. */
 struct index {
@@ -49,7 +56,8 @@ static int list_shards(struct index *index)
 
 		if (!shard)
 			return bm_report(error, -EBADMSG, path,
-					 "weight_map \"%s\": not a string", BM_QUOTE(key));
+					 "weight_map \"%s\": %s where a string is due",
+					 BM_QUOTE(key), BM_JSON_QUOTE(value));
 		if (!plain_name(shard))
 			return bm_report(error, -EBADMSG, path,
 					 "weight_map \"%s\": \"%s\" is not a plain file name",
@@ -147,7 +155,8 @@ static int read_json(struct bm_set *set, const struct bm_file *file, json_t *roo
 				 "format: JSON, but not the index of a sharded model");
 	if (!json_is_object(index.map))
 		return bm_report(set->error, -EBADMSG, file->path,
-				 "weight_map: missing or not an object");
+				 "weight_map: %s where an object is due",
+				 BM_JSON_QUOTE(index.map));
 	err = add_shards(&index);
 	free(index.shards);
 	return err;
@@ -155,12 +164,13 @@ static int read_json(struct bm_set *set, const struct bm_file *file, json_t *roo
 
 static int parse(struct bm_set *set, const struct bm_file *file, int fd, char *text)
 {
-	size_t length = (size_t)file->size;
+	struct bm_json json = {.path = file->path, .field = "index", .error = set->error,
+			       .text = text, .end = (size_t)file->size};
 	json_t *root;
-	int err = bm_file_read(file, fd, text, length, 0, set->error);
+	int err = bm_file_read(file, fd, text, json.end, 0, set->error);
 
 	if (!err)
-		err = bm_json_parse(file->path, "index", text, length, &root, set->error);
+		err = bm_json_parse(&json, &limits, &root);
 	if (err)
 		return err;
 	err = read_json(set, file, root);

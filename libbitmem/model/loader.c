@@ -35,16 +35,14 @@ static int open_source(struct bm_loader *loader, struct bm_source *source)
 {
 	const struct bm_file *file = source->file;
 	struct bm_file now = {.path = file->path};
-	int fd = bm_file_open(&now, loader->error);
+	int fd = bm_file_open(&now, loader->error), err;
 
 	if (fd < 0)
 		return fd;
-	if (now.dev != file->dev || now.ino != file->ino || now.size != file->size) {
+	err = bm_file_same(file, &now, loader->error);
+	if (err) {
 		close(fd);
-		return bm_report(loader->error, -EBADMSG, file->path,
-				 "size: %" PRIu64 " bytes, but %" PRIu64
-				 " when the header was read: the file has changed", now.size,
-				 file->size);
+		return err;
 	}
 	source->fd = fd;
 	source->direct = file->direct && !fcntl(fd, F_SETFL, O_DIRECT);
@@ -126,22 +124,28 @@ unsigned int bm_window_length(struct bm_window *window)
 	return (unsigned int)(window->direct ? round_up(rest, window->source->file->block) : rest);
 }
 
-/* A window has all its bytes: counts those of the data section. */
-static void finish(struct bm_loader *loader, const struct bm_window *window)
+/*
+ * A window has all its bytes: counts those of the data section. With the last one,
+ * the file must still be what it was before the first.
+ */
+static int finish(struct bm_loader *loader, const struct bm_window *window)
 {
 	struct bm_source *source = window->source;
 	uint64_t lead = source->file->data_start - source->file->base;
 	uint64_t begin = window->pos < lead ? lead : window->pos;
 	uint64_t end = window->pos + window->need;
+	int err;
 
 	if (end > begin)
 		loader->progress.done += end - begin;
 	source->in_flight--;
 	if (source->next < source->need || source->in_flight)
-		return;
+		return 0;
+	err = bm_file_unchanged(source->file, source->fd, loader->error);
 	close(source->fd);
 	source->fd = -1;
 	loader->progress.files_done++;
+	return err;
 }
 
 static int read_failed(struct bm_loader *loader, struct bm_window *window, int err)
@@ -171,10 +175,8 @@ int bm_window_done(struct bm_loader *loader, struct bm_window *window, int res)
 				 " bytes while being read", file->size, bm_window_from(window));
 	window->idle = 0;
 	window->got += (unsigned int)res;
-	if (window->got >= window->need) {
-		finish(loader, window);
-		return 0;
-	}
+	if (window->got >= window->need)
+		return finish(loader, window);
 	/* A short read that ends inside a block cannot be gone on with directly. */
 	if (window->got % file->block && window->direct) {
 		int err = make_buffered(loader, window->source);
@@ -259,14 +261,22 @@ static void close_sources(struct bm_loader *loader)
 	free(loader->sources);
 }
 
+/* Nothing is read of a model without data: the way is the one that it would take. */
+static void note_way(struct bm_loader *loader)
+{
+	for (size_t i = 0; !loader->progress.total && i < loader->n_sources; i++)
+		loader->buffered |= !loader->sources[i].file->direct;
+}
+
 static int run(struct bm_loader *loader, struct bm_load_result *result)
 {
 	int err = bm_engine_ring(loader);
 
+	note_way(loader);
 	if (err <= 0) {
-		result->io = loader->buffered ? "io_uring+buffered" :
-			     loader->plain    ? "io_uring+direct" :
-						"io_uring+direct+fixed";
+		result->io = loader->buffered		       ? "io_uring+buffered" :
+			     loader->plain || !loader->fixed ? "io_uring+direct" :
+							       "io_uring+direct+fixed";
 		return err;
 	}
 	err = bm_engine_pread(loader);

@@ -43,7 +43,7 @@ struct bm_loader {
 	size_t turn;
 	struct bitmem_progress progress;
 	bool buffered;		/* something was read through the page cache */
-	bool plain;		/* something was read into buffers that are not fixed */
+	bool plain, fixed;	/* something was read into buffers that are not fixed, or are */
 };
 
 /* The next read and *@length to ask for. 1, 0 if all have been handed out, -errno. */

@@ -4,7 +4,8 @@
  * from then on, so that it can be read by many without a lock.
  *
  * A model keeps its set for the names and shapes; of the memory it keeps nothing
- * but its tensors, each of which keeps its segment.
+ * but its tensors, each of which keeps its segment. Its books count among the
+ * context's, which it therefore keeps.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../context.h"
 #include "set.h"
 
 /* The first version's sizes: callers compiled against it stay valid as members are added. */
@@ -22,6 +24,8 @@
 #define MAX_WINDOW ((size_t)64 << 20)
 
 struct bitmem_model {
+	struct bitmem *ctx;	/* NULL until the books have been counted */
+	size_t meta;		/* what they cost */
 	struct bm_set set;
 	struct bitmem_model_entry *entries;
 	size_t n_entries;
@@ -87,15 +91,46 @@ static int take_options(struct bitmem_model_options *to, const struct bitmem_mod
 	return bm_error(to->error, -EINVAL, "options: %s: %llu is not allowed", bad, value);
 }
 
+/* What a model that is complete keeps on the heap, its tensors not included. */
+static size_t books_size(const struct bitmem_model *model)
+{
+	size_t size = bm_meta_size(model) + bm_meta_size(model->entries) +
+		      bm_meta_size(model->names.slots) + bm_meta_size(model->set.files);
+
+	for (size_t i = 0; i < model->set.n_files; i++) {
+		const struct bm_file *file = model->set.files[i];
+
+		size += bm_meta_size(file) + bm_meta_size(file->path);
+		if (file->infos)
+			size += bm_meta_size(file->infos);
+		for (size_t j = 0; j < file->n_infos; j++)
+			size += bm_meta_size(file->infos[j].name);
+	}
+	return size;
+}
+
+static void count_books(struct bitmem *ctx, size_t bytes)
+{
+	pthread_mutex_lock(&ctx->lock);
+	ctx->counters.meta_bytes += bytes;
+	pthread_mutex_unlock(&ctx->lock);
+}
+
 /* Drops the model's references to its tensors. */
 static void destroy(struct bitmem_model *model)
 {
+	struct bitmem *ctx = model->ctx;
+
+	if (ctx)
+		count_books(ctx, -model->meta);
 	for (size_t i = 0; i < model->n_entries; i++)
 		bitmem_tensor_unref(model->entries[i].tensor);
 	free(model->entries);
 	bm_names_fini(&model->names);
 	bm_set_fini(&model->set);
 	free(model);
+	if (ctx)
+		bm_context_unref(ctx);
 }
 
 /* The library's tensors have their shapes slowest first. */
@@ -261,8 +296,12 @@ struct bitmem_model *bitmem_model_load_files(struct bitmem *ctx, const char *con
 	err = build(ctx, model, paths, n_paths, &own);
 	model->set.error = NULL;
 	model->seconds = now() - start;
-	if (!err)
+	if (!err) {
+		model->ctx = bm_context_ref(ctx);
+		model->meta = books_size(model);
+		count_books(ctx, model->meta);
 		return model;
+	}
 	destroy(model);
 	errno = -err;
 	return NULL;

@@ -6,6 +6,9 @@
  * As strict as the reference: names are unique, each tensor's range is exactly as
  * long as dtype and shape say, and the ranges cover the data section without gap
  * or overlap up to the very end of the file.
+ *
+ * The header is parsed an entry at a time, so that it costs its text and what is
+ * kept of it, whatever is in it.
  */
 #include <endian.h>
 #include <errno.h>
@@ -17,6 +20,9 @@
 
 #define LENGTH_BYTES 8
 #define MAX_HEADER   100000000u
+
+/* Of one entry: 14 are a tensor's with all its dimensions; others may be known elsewhere. */
+static const struct bm_json_limits entry_limits = {.depth = 4, .values = 64};
 
 static const struct {
 	const char *name;
@@ -51,6 +57,8 @@ struct header {
 	struct bm_file *file;
 	struct bitmem_error *error;
 	const char *name; /* of the tensor being read */
+	struct bm_names names; /* of all so far */
+	bool metadata;	/* there was one */
 };
 
 #define BAD(h, field, fmt, ...)                                                                    \
@@ -74,7 +82,7 @@ static int read_dtype(struct header *h, json_t *value, struct bm_info *info)
 	const char *name = json_string_value(value);
 
 	if (!name)
-		return BAD(h, "dtype", "missing or not a string");
+		return BAD(h, "dtype", "%s where a string is due", BM_JSON_QUOTE(value));
 	for (size_t i = 0; i < sizeof(dtypes) / sizeof(dtypes[0]); i++) {
 		if (!strcmp(name, dtypes[i].name)) {
 			info->dtype = dtypes[i].dtype;
@@ -92,8 +100,8 @@ static int read_count(struct header *h, json_t *value, const char *field, uint64
 {
 	if (!json_is_integer(value))
 		return bm_report(h->error, -EBADMSG, h->file->path,
-				 "tensor \"%s\" %s: has something that is not an integer",
-				 BM_QUOTE(h->name), field);
+				 "tensor \"%s\" %s: %s where an integer is due",
+				 BM_QUOTE(h->name), field, BM_JSON_QUOTE(value));
 	if (json_integer_value(value) < 0)
 		return bm_report(h->error, -EBADMSG, h->file->path,
 				 "tensor \"%s\" %s: %lld is negative", BM_QUOTE(h->name), field,
@@ -108,7 +116,7 @@ static int read_shape(struct header *h, json_t *shape, struct bm_info *info)
 	int err = 0;
 
 	if (!json_is_array(shape))
-		return BAD(h, "shape", "missing or not an array");
+		return BAD(h, "shape", "%s where an array is due", BM_JSON_QUOTE(shape));
 	if (n > BITMEM_MAX_DIMS)
 		return bm_report(h->error, -ENOTSUP, h->file->path,
 				 "tensor \"%s\" shape: %zu dimensions, more than %d",
@@ -143,7 +151,8 @@ static int read_range(struct header *h, json_t *offsets, struct bm_info *info)
 	int err;
 
 	if (json_array_size(offsets) != 2)
-		return BAD(h, "data_offsets", "missing or not an array of two");
+		return BAD(h, "data_offsets", "%s where an array of two is due",
+			   BM_JSON_QUOTE(offsets));
 	err = read_count(h, json_array_get(offsets, 0), "data_offsets", &info->offset);
 	if (!err)
 		err = read_count(h, json_array_get(offsets, 1), "data_offsets", &end);
@@ -166,7 +175,7 @@ static int read_tensor(struct header *h, json_t *value)
 	int err;
 
 	if (!json_is_object(value))
-		return BAD(h, "description", "not an object");
+		return BAD(h, "description", "%s where an object is due", BM_JSON_QUOTE(value));
 	info = bm_file_info(h->file);
 	if (info)
 		info->name = strdup(h->name);
@@ -182,19 +191,34 @@ static int read_tensor(struct header *h, json_t *value)
 	return err;
 }
 
-static int check_metadata(struct header *h, json_t *metadata)
+/* Nothing is kept of it. */
+static int check_metadata(struct header *h, struct bm_json *text)
 {
-	const char *key;
-	json_t *value;
+	struct bm_json part;
+	json_t *key, *value;
+	int ret;
 
-	if (!json_is_object(metadata))
-		return bm_report(h->error, -EBADMSG, h->file->path, "__metadata__: not an object");
-	json_object_foreach(metadata, key, value) {
-		if (!json_is_string(value))
-			return bm_report(h->error, -EBADMSG, h->file->path,
-					 "__metadata__ \"%s\": not a string", BM_QUOTE(key));
+	text->field = "__metadata__";
+	if (h->metadata)
+		return bm_report(h->error, -EBADMSG, h->file->path,
+				 "header: \"__metadata__\" is there twice");
+	h->metadata = true;
+	ret = bm_json_enter(text);
+	if (ret)
+		return ret;
+	while ((ret = bm_json_member(text, &key, &part)) > 0) {
+		value = NULL;
+		ret = bm_json_parse(&part, &entry_limits, &value);
+		if (!ret && !json_is_string(value))
+			ret = bm_report(h->error, -EBADMSG, h->file->path,
+					"__metadata__ \"%s\": %s where a string is due",
+					BM_QUOTE(json_string_value(key)), BM_JSON_QUOTE(value));
+		json_decref(value);
+		json_decref(key);
+		if (ret)
+			return ret;
 	}
-	return 0;
+	return ret;
 }
 
 static int by_offset(const void *a, const void *b)
@@ -232,22 +256,42 @@ static int check_cover(struct header *h)
 	return 0;
 }
 
-static int read_json(struct header *h, json_t *root)
+static int read_entry(struct header *h, struct bm_json *text)
 {
-	const char *key;
 	json_t *value;
 	int err;
 
-	if (!json_is_object(root))
-		return bm_report(h->error, -EBADMSG, h->file->path, "header: not a JSON object");
-	json_object_foreach(root, key, value) {
-		h->name = key;
-		err = strcmp(key, "__metadata__") ? read_tensor(h, value) :
-						    check_metadata(h, value);
-		if (err)
-			return err;
+	if (!strcmp(h->name, "__metadata__"))
+		return check_metadata(h, text);
+	if (bm_names_find(&h->names, h->name) != SIZE_MAX)
+		return bm_report(h->error, -EBADMSG, h->file->path,
+				 "header: \"%s\" is there twice", BM_QUOTE(h->name));
+	err = bm_json_parse(text, &entry_limits, &value);
+	if (err)
+		return err;
+	err = read_tensor(h, value);
+	json_decref(value);
+	if (!err && bm_names_add(&h->names, h->file->infos[h->file->n_infos - 1].name, 0))
+		err = bm_report_nomem(h->error, h->file->path);
+	return err;
+}
+
+static int read_json(struct header *h, struct bm_json *text)
+{
+	struct bm_json part;
+	json_t *key;
+	int ret = bm_json_enter(text);
+
+	if (ret)
+		return ret;
+	while ((ret = bm_json_member(text, &key, &part)) > 0) {
+		h->name = json_string_value(key);
+		ret = read_entry(h, &part);
+		json_decref(key);
+		if (ret)
+			return ret;
 	}
-	return check_cover(h);
+	return ret ? ret : check_cover(h);
 }
 
 static int read_length(struct header *h, int fd, size_t *length)
@@ -279,15 +323,16 @@ static int read_length(struct header *h, int fd, size_t *length)
 
 static int parse(struct header *h, int fd, char *text, size_t length)
 {
-	json_t *root;
+	struct bm_json json = {.path = h->file->path, .field = "header", .error = h->error,
+			       .text = text, .end = length};
 	int err = bm_file_read(h->file, fd, text, length, LENGTH_BYTES, h->error);
 
-	if (!err)
-		err = bm_json_parse(h->file->path, "header", text, length, &root, h->error);
 	if (err)
 		return err;
-	err = read_json(h, root);
-	json_decref(root);
+	if (bm_names_init(&h->names))
+		return bm_report_nomem(h->error, h->file->path);
+	err = read_json(h, &json);
+	bm_names_fini(&h->names);
 	return err;
 }
 

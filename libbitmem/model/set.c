@@ -4,6 +4,7 @@
  * paths and sets lead to it. A file is known by device and inode.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -78,6 +79,20 @@ static enum kind recognise(const struct bm_file *file, const unsigned char *head
 									      KIND_NONE;
 }
 
+/* The first bytes as they are, for people. */
+static int report_unknown(const struct bm_file *file, const unsigned char *head, size_t n,
+			  struct bitmem_error *error)
+{
+	char shown[4 * HEAD_BYTES + 1] = "";
+	size_t at = 0;
+
+	for (size_t i = 0; i < n; i++)
+		at += (size_t)sprintf(shown + at, head[i] >= ' ' && head[i] < 0x7f ? "%c" :
+				      "\\x%02x", head[i]);
+	return bm_report(error, -EMEDIUMTYPE, file->path,
+			 "format: neither GGUF nor safetensors: begins with \"%s\"", shown);
+}
+
 static int read_head(const struct bm_file *file, int fd, enum kind *kind,
 		     struct bitmem_error *error)
 {
@@ -92,8 +107,7 @@ static int read_head(const struct bm_file *file, int fd, enum kind *kind,
 		return bm_report(error, -ENOTSUP, file->path,
 				 "magic: GGUF backwards: byte-swapped files are not supported");
 	if (*kind == KIND_NONE)
-		return bm_report(error, -EMEDIUMTYPE, file->path,
-				 "format: neither GGUF nor safetensors");
+		return report_unknown(file, head, n, error);
 	return 0;
 }
 

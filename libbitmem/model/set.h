@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "../internal.h"
 
@@ -46,6 +47,7 @@ struct bm_file {
 	dev_t dev;
 	ino_t ino;
 	uint64_t size;
+	struct timespec mtime, ctime; /* who changes the file changes one of these */
 	enum bitmem_format format;
 	struct bm_gguf gguf;
 	struct bm_info *infos;	/* in the order of their offsets */
@@ -124,6 +126,11 @@ struct bm_file *bm_file_new(const char *path);
 void bm_file_free(struct bm_file *file);
 /* Opens a regular file for reading and fills in who it is. A descriptor or -errno. */
 int bm_file_open(struct bm_file *file, struct bitmem_error *error);
+/* Makes sure that @now, opened later, is @file, and as it was. */
+int bm_file_same(const struct bm_file *file, const struct bm_file *now,
+		 struct bitmem_error *error);
+/* The same of what is open as @fd. */
+int bm_file_unchanged(const struct bm_file *file, int fd, struct bitmem_error *error);
 /* Finds out how the filesystem wants to be read. */
 void bm_file_probe(struct bm_file *file, int fd, bool buffered);
 /* The next tensor to fill in, zeroed; NULL for want of memory. */

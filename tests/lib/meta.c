@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What tracking costs, measured from outside: the program is linked with --wrap
- * for malloc(), calloc() and free(), and counts what is out.
+ * for malloc(), calloc() and free(), and counts what is out. The C library's own
+ * calls of them need not be among those, so its functions that the library keeps
+ * memory of are here as well.
  */
 #include <malloc.h>
 
 #include "lib_test.h"
+#include "model_test.h"
 
 /* Bytes that malloc() set aside for what is allocated now, with its headers. */
 static uint64_t heap_bytes;
@@ -39,6 +42,30 @@ void __wrap_free(void *ptr)
 	if (ptr)
 		heap_bytes -= malloc_usable_size(ptr) + sizeof(size_t);
 	__real_free(ptr);
+}
+
+char *strdup(const char *string)
+{
+	size_t size = strlen(string) + 1;
+	char *copy = malloc(size);
+
+	return copy ? memcpy(copy, string, size) : NULL;
+}
+
+void *reallocarray(void *ptr, size_t n, size_t size)
+{
+	void *bigger;
+
+	if (__builtin_mul_overflow(n, size, &size))
+		return NULL;
+	bigger = malloc(size);
+	if (bigger && ptr) {
+		size_t old = malloc_usable_size(ptr);
+
+		memcpy(bigger, ptr, old < size ? old : size);
+		free(ptr);
+	}
+	return bigger;
 }
 
 TEST(a_context)
@@ -103,6 +130,77 @@ TEST_F(lib, views_and_blocks)
 		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
 		EXPECT_EQ(heap_bytes - heap, test_stats(self->ctx).meta_bytes - meta);
 	}
+}
+
+#define N_TENSORS 200
+
+static bool write_models(const char *dir)
+{
+	static struct gguf_tensor tensors[N_TENSORS];
+	static char names[N_TENSORS][40], json[N_TENSORS * 100];
+	struct bytes b = { 0 };
+	char *to = json;
+	bool good;
+
+	for (unsigned int i = 0; i < N_TENSORS; i++) {
+		snprintf(names[i], sizeof(names[i]), "%.*s%u", (int)(i % 32),
+			 "a.name.of.some.length.as.there.be", i);
+		tensors[i] = (struct gguf_tensor){ names[i], 1, { 8 }, 0, 32, 0 };
+		to += sprintf(to, "%c\"%s\":{\"dtype\":\"U8\",\"shape\":[],"
+			      "\"data_offsets\":[%u,%u]}", i ? ',' : '{', names[i], i, i + 1);
+	}
+	strcpy(to, "}");
+	safetensors_file(&b, json, N_TENSORS);
+	good = dir_write_bytes(dir, "1.safetensors", &b);
+	bytes_free(&b);
+	safetensors_file(&b, "{}", 0);
+	good = good && dir_write_bytes(dir, "2.safetensors", &b);
+	bytes_free(&b);
+	gguf_file(&b, 3, "llama", tensors, N_TENSORS);
+	good = good && dir_write_bytes(dir, "m.gguf", &b);
+	bytes_free(&b);
+	return good;
+}
+
+/* A model's names, tables and descriptions are counted, and kept by nobody in the end. */
+TEST(models)
+{
+	char *dir = dir_make(NULL);
+	const char *both[] = { dir_path(dir, "1.safetensors"), dir_path(dir, "2.safetensors") };
+	const char *gguf = dir_path(dir, "m.gguf");
+
+	ASSERT_TRUE(write_models(dir));
+	for (int i = 0; i < 3; i++) {
+		uint64_t start = heap_bytes, heap, meta;
+		struct bitmem *ctx = test_open(2 * MIB);
+		struct bitmem_model *model;
+
+		if (!ctx && test_no_device()) {
+			dir_remove(dir);
+			SKIP(return, "no bitmem device");
+		}
+		ASSERT_NE(NULL, ctx);
+		heap = heap_bytes;
+		meta = test_stats(ctx).meta_bytes;
+		model = i < 2 ? bitmem_model_load_files(ctx, i ? both + 1 : both, i ? 1 : 2, NULL) :
+				bitmem_model_load(ctx, gguf, NULL);
+		ASSERT_NE(NULL, model);
+		TH_LOG("%llu bytes", (unsigned long long)(heap_bytes - heap));
+		EXPECT_EQ(heap_bytes - heap, test_stats(ctx).meta_bytes - meta);
+		/* In turn before and after the context is closed, even without a tensor in it. */
+		if (i == 2) {
+			bitmem_model_close(model);
+			EXPECT_EQ(meta, test_stats(ctx).meta_bytes);
+			EXPECT_EQ(heap, heap_bytes);
+			EXPECT_EQ(0, bitmem_close(ctx));
+		} else {
+			bitmem_close(ctx);
+			bitmem_model_close(model);
+		}
+		EXPECT_EQ(start, heap_bytes);
+	}
+	dir_remove(dir);
+	EXPECT_FALSE(test_leaks());
 }
 
 TEST_HARNESS_MAIN

@@ -110,10 +110,12 @@ TEST_F(model, malformed)
 		{ "", EBADMSG, INDEX, "index" },
 		{ "{", EBADMSG, INDEX, "index" },
 		{ "[]", EBADMSG, INDEX, "weight_map" },
-		{ "{}", EBADMSG, INDEX, "weight_map" },
+		{ "{}", EBADMSG, INDEX, "weight_map: missing" },
 		{ "{\"weight_map\":{}}", EBADMSG, INDEX, "empty" },
-		{ "{\"weight_map\":[\"a\"]}", EBADMSG, INDEX, "weight_map" },
-		{ "{\"weight_map\":{\"a\":1}}", EBADMSG, INDEX, "\"a\"" },
+		{ "{\"weight_map\":[\"a\"]}", EBADMSG, INDEX,
+		  "weight_map: [\"a\"] where an object" },
+		{ "{\"weight_map\":{\"a\":1}}", EBADMSG, INDEX, "\"a\": 1 where a string" },
+		{ "{\"metadata\":[[[[[[[[1]]]]]]]]}", EBADMSG, INDEX, "deeper than 8 at byte 19" },
 		{ "{\"weight_map\":{\"a\":\"\"}}", EBADMSG, INDEX, "plain" },
 		{ "{\"weight_map\":{\"a\":\"..\"}}", EBADMSG, INDEX, "plain" },
 		{ "{\"weight_map\":{\"a\":\".\"}}", EBADMSG, INDEX, "plain" },
@@ -140,6 +142,22 @@ TEST_F(model, malformed)
 					  cases[i].file, cases[i].words))
 			TH_LOG("case %zu", i);
 	}
+}
+
+/* More entries than any model has tensors: refused before they cost anything. */
+TEST_F(model, too_many_entries)
+{
+	size_t n = 24 << 20;
+	char *text = malloc(n + 1);
+
+	ASSERT_NE(NULL, text);
+	strcpy(text, "{\"metadata\":[");
+	for (size_t at = strlen(text); at + 3 <= n; at += 3)
+		memcpy(text + at, "[],", 4);
+	ASSERT_TRUE(write_index(self->dir, text));
+	free(text);
+	EXPECT_TRUE(model_refused(self->ctx, dir_path(self->dir, INDEX), EBADMSG, INDEX,
+				  "index: more than 524288 values"));
 }
 
 TEST_F(model, bad_shards)
@@ -171,7 +189,7 @@ TEST_F(model, bad_shards)
 	ASSERT_EQ(0, truncate(dir_path(self->dir, TWO), 20));
 	EXPECT_TRUE(model_refused(self->ctx, index, EBADMSG, TWO, "header length"));
 	ASSERT_TRUE(write_shards(self->dir));
-	ASSERT_EQ(0, truncate(index, 100000001));
+	ASSERT_EQ(0, truncate(index, (32 << 20) + 1));
 	EXPECT_TRUE(model_refused(self->ctx, index, EBADMSG, INDEX, "size"));
 	ASSERT_TRUE(write_index(self->dir, GOOD_INDEX));
 	/* Both names lead to one file: its tensors cannot be in two places. */

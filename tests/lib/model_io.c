@@ -222,6 +222,31 @@ TEST_F(model, io_told_on_disk)
 	EXPECT_LT(2000, cached_pages(path, 0) * (sysconf(_SC_PAGESIZE) / 4096));
 }
 
+/* A way is only told of what was read in it; without data it is the way that was asked for. */
+TEST_F(model, io_told_of_nothing)
+{
+	static const char *const headers[] = {
+		"{}", "{\"a\":{\"dtype\":\"F32\",\"shape\":[0,4],\"data_offsets\":[0,0]}}",
+	};
+	const char *path = dir_path(self->dir, "m.safetensors"), *io;
+
+	for (size_t i = 0; i < 2; i++) {
+		struct bytes b = { 0 };
+
+		safetensors_file(&b, headers[i], 0);
+		ASSERT_TRUE(dir_write_bytes(self->dir, "m.safetensors", &b));
+		bytes_free(&b);
+		io = io_of(self->ctx, path, 0);
+		EXPECT_EQ(NULL, strstr(io, "+fixed"))
+			TH_LOG("%s", io);
+		EXPECT_TRUE(!takes_direct(path) || strstr(io, "+direct"))
+			TH_LOG("%s", io);
+		io = io_of(self->ctx, path, BITMEM_MODEL_BUFFERED);
+		EXPECT_NE(NULL, strstr(io, "+buffered"))
+			TH_LOG("%s", io);
+	}
+}
+
 /* In memory there is nothing direct, whatever open(2) says on this kernel. */
 TEST_F(model, io_told_in_memory)
 {

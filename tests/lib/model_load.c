@@ -198,6 +198,75 @@ TEST_F(model, replaced_while_read)
 	EXPECT_NE(NULL, strstr(error.text, "changed"));
 }
 
+/* What is done to a file that is being loaded, without changing its size. */
+struct scribble {
+	const char *path;
+	uint64_t after;		/* bytes that have been read by then */
+	bool hide;		/* and the mtime is set back */
+	unsigned int calls;	/* of the callback, from then on */
+};
+
+static int scribble(const struct bitmem_progress *progress, void *arg)
+{
+	struct scribble *s = arg;
+	struct timespec times[2];
+	struct stat st;
+	int fd;
+
+	if (progress->done < s->after || s->calls++)
+		return 0;
+	fd = open(s->path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) || pwrite(fd, "scribble", 8, 500000) != 8)
+		return 1;
+	times[0] = st.st_atim;
+	times[1] = st.st_mtim;
+	if (s->hide && futimens(fd, times))
+		return 1;
+	return close(fd);
+}
+
+/* Of the same size, and yet not the file whose header was read: before and after its open. */
+TEST_F(model, changed_in_place)
+{
+	static const struct {
+		uint64_t after;
+		bool hide;
+		const char *words;
+	} cases[] = {
+		{ 0, false, "/1: mtime: " },
+		{ 0, true, "/1: ctime: " },
+		{ DATA / 2, false, "/1: mtime: " },
+		{ DATA / 2, true, "/1: ctime: " },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct bitmem_stats before = test_stats(self->ctx), after;
+		struct scribble s = { dir_path(self->dir, "1"), cases[i].after, cases[i].hide, 0 };
+		struct bitmem_error error = { 0 };
+		struct bitmem_model_options options;
+		int fds = test_fds();
+
+		ASSERT_TRUE(write_file(self, "1", "a"));
+		usleep(50000); /* such that a later write gets a later time */
+		bitmem_model_options_init(&options);
+		options.error = &error;
+		options.progress = scribble;
+		options.progress_arg = &s;
+		options.window = 65536;
+		options.queue_depth = 2;
+		EXPECT_EQ(NULL, bitmem_model_load(self->ctx, s.path, &options));
+		EXPECT_EQ(EBADMSG, errno);
+		EXPECT_NE(NULL, strstr(error.text, cases[i].words))
+			TH_LOG("case %zu: %s", i, error.text);
+		/* Nothing is read of a file that has changed by the time it is opened. */
+		if (!cases[i].after)
+			EXPECT_EQ(1, s.calls);
+		after = test_stats(self->ctx);
+		EXPECT_TRUE(test_stats_equal(&before, &after));
+		EXPECT_EQ(fds, test_fds());
+	}
+}
+
 static int append(const struct bitmem_progress *progress, void *arg)
 {
 	return progress->done == 0 && truncate(arg, DATA + 4096) != 0;

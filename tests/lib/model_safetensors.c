@@ -115,17 +115,30 @@ static const struct {
 	{ "{'a':1}", 0, EBADMSG, "header" },
 	{ "{\"a\xff\":{}}", 0, EBADMSG, "header" },
 	{ "{}", 1, EBADMSG, "data section" },
-	{ "{\"a\":1}", 0, EBADMSG, "\"a\"" },
-	{ "{\"a\":{}}", 0, EBADMSG, "dtype" },
+	{ "{\"a\":1}", 0, EBADMSG, "\"a\" description: 1 where" },
+	{ "{\"a\":{}}", 0, EBADMSG, "dtype: missing where" },
+	{ "{\"a\":[[[[[]]]]]}", 0, EBADMSG, "header: nested deeper than 4 at byte 9" },
+	{ "{\"a\":{},}", 0, EBADMSG, "header" },
+	{ "{\"a\":{}", 0, EBADMSG, "header: bad JSON at byte 7" },
+	{ "{\"a\" {}}", 0, EBADMSG, "header: bad JSON at byte 5" },
+	{ "{\"a\":}", 0, EBADMSG, "header" },
+	{ "{\"a\":{]}", 0, EBADMSG, "header" },
+	{ "{\"a", 0, EBADMSG, "header" },
+	{ "{\"a\\", 0, EBADMSG, "header" },
+	{ "{\"__metadata__\":{},\"__metadata__\":{}}", 0, EBADMSG, "header" },
+	{ "{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4, EBADMSG,
+	  "shape: missing where" },
+	{ "{\"a\":{\"dtype\":\"F32\",\"shape\":[1]}}", 4, EBADMSG,
+	  "data_offsets: missing where" },
 	{ "{\"a\":{\"dtype\":5,\"shape\":[],\"data_offsets\":[0,4]}}", 4, EBADMSG,
-	  "dtype" },
+	  "dtype: 5 where" },
 	{ "{" T("a", "F33", "[1]", "[0,4]") "}", 4, ENOTSUP, "dtype" },
 	{ "{" T("a", "f32", "[1]", "[0,4]") "}", 4, ENOTSUP, "dtype" },
-	{ "{" T("a", "F32", "4", "[0,4]") "}", 4, EBADMSG, "shape" },
+	{ "{" T("a", "F32", "4", "[0,4]") "}", 4, EBADMSG, "shape: 4 where" },
 	{ "{" T("a", "F32", "[-1]", "[0,4]") "}", 4, EBADMSG, "shape" },
 	{ "{" T("a", "F32", "[1.0]", "[0,4]") "}", 4, EBADMSG, "shape" },
 	{ "{" T("a", "F32", "[\\\"1\\\"]", "[0,4]") "}", 4, EBADMSG, "header" },
-	{ "{" T("a", "F32", "[true]", "[0,4]") "}", 4, EBADMSG, "shape" },
+	{ "{" T("a", "F32", "[true]", "[0,4]") "}", 4, EBADMSG, "shape: true where" },
 	{ "{" T("a", "F32", "[18446744073709551616]", "[0,4]") "}", 4, EBADMSG, "header" },
 	{ "{" T("a", "F32", "[4611686018427387905]", "[0,4]") "}", 4, EBADMSG, "shape" },
 	{ "{" T("a", "F32", "[2147483649,2147483649,4]", "[0,4]") "}", 4, EBADMSG,
@@ -134,10 +147,11 @@ static const struct {
 	{ "{" T("a", "U8", "[1,1,1,1,1,1,1,1,1]", "[0,1]") "}", 1, ENOTSUP, "shape" },
 	{ "{" T("a", "F4", "[3]", "[0,2]") "}", 2, EBADMSG, "shape" },
 	{ "{" T("a", "F6_E2M3", "[2]", "[0,2]") "}", 2, EBADMSG, "shape" },
-	{ "{" T("a", "F32", "[1]", "[0]") "}", 4, EBADMSG, "data_offsets" },
+	{ "{" T("a", "F32", "[1]", "[0]") "}", 4, EBADMSG, "data_offsets: [0] where" },
 	{ "{" T("a", "F32", "[1]", "[0,4,8]") "}", 4, EBADMSG, "data_offsets" },
 	{ "{" T("a", "F32", "[1]", "{}") "}", 4, EBADMSG, "data_offsets" },
-	{ "{" T("a", "F32", "[1]", "[0,\"4\"]") "}", 4, EBADMSG, "data_offsets" },
+	{ "{" T("a", "F32", "[1]", "[0,\"4\"]") "}", 4, EBADMSG,
+	  "data_offsets: \"4\" where" },
 	{ "{" T("a", "F32", "[1]", "[0,4.0]") "}", 4, EBADMSG, "data_offsets" },
 	{ "{" T("a", "F32", "[1]", "[-4,0]") "}", 4, EBADMSG, "data_offsets" },
 	{ "{" T("a", "F32", "[1]", "[4,0]") "}", 4, EBADMSG, "data_offsets" },
@@ -162,7 +176,7 @@ static const struct {
 	  "\"data_offsets\":[0,1]}}", 1, EBADMSG, "header" },
 	{ "{\"__metadata__\":[]}", 0, EBADMSG, "__metadata__" },
 	{ "{\"__metadata__\":{\"a\":1}}", 0, EBADMSG, "__metadata__" },
-	{ "{\"__metadata__\":{\"a\":null}}", 0, EBADMSG, "__metadata__" },
+	{ "{\"__metadata__\":{\"a\":null}}", 0, EBADMSG, "__metadata__ \"a\": null where" },
 	{ "{" T("a\\u0000b", "U8", "[1]", "[0,1]") "}", 1, EBADMSG, "header" },
 	{ "{" T("\\u001b[2J\\n", "U8", "[1]", "[0,2]") "}", 2, EBADMSG, "\\x1b" },
 	{ "{" T("\\u202e", "U8", "[1]", "[0,2]") "}", 2, EBADMSG, "\\xe2\\x80\\xae" },
@@ -202,8 +216,64 @@ TEST_F(model, huge_json)
 	strcpy(to, "\":7}");
 	ASSERT_TRUE(write_file(self, json, 0));
 	EXPECT_TRUE(model_refused(self->ctx, path(self), EBADMSG, "m.safetensors",
-				  "...\" description: not an object"));
+				  "...\" description: 7 where an object is due"));
 	free(json);
+}
+
+#define HOSTILE ((size_t)4 << 20)
+
+/* A header of HOSTILE bytes: @head, then @fmt with rising numbers, then @tail. */
+static bool write_hostile(const char *path, const char *head, const char *fmt, const char *tail)
+{
+	FILE *f = fopen(path, "w");
+	uint64_t length = HOSTILE;
+	size_t at = strlen(head), end = HOSTILE - strlen(tail);
+	char piece[80];
+	bool good;
+
+	if (!f)
+		return false;
+	fwrite(&length, sizeof(length), 1, f);
+	fputs(head, f);
+	for (unsigned int i = 0; at + sizeof(piece) < end; i++) {
+		at += (size_t)sprintf(piece, fmt, i);
+		fputs(piece, f);
+	}
+	fprintf(f, "%s%*s", tail, (int)(end - at), "");
+	good = !ferror(f);
+	return !fclose(f) && good;
+}
+
+/* Whatever a header is made of, it costs little more than its text. */
+TEST_F(model, costs_of_headers)
+{
+	extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
+	static const struct {
+		const char *head, *fmt, *tail, *words;
+	} cases[] = {
+		{ "{\"__metadata__\":[", "[],", "[]]}", "__metadata__: bad JSON at byte 16" },
+		{ "{\"__metadata__\":{\"a\":[", "[],", "[]]}}", "__metadata__: more than 64" },
+		{ "{\"a\":{\"shape\":[", "1,", "1]}}", "header: more than 64" },
+		{ "{\"a\":{", "\"%x\":{},", "\"\":{}}}", "header: more than 64" },
+		{ "{", "\"%x\":{},", "\"\":{}}", "\"0\" dtype: missing" },
+		{ "{\"__metadata__\":{", "\"%x\":\"\",", "\"\":\"\"}}", NULL },
+		{ "{", "\"%x\":{\"dtype\":\"F4\",\"shape\":[0],\"data_offsets\":[0,0]},",
+		  "\"\":{}}", "\"\" dtype: missing" },
+	};
+	const char *file = path(self);
+	size_t before = test_status("VmHWM"), cost;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		ASSERT_TRUE(write_hostile(file, cases[i].head, cases[i].fmt, cases[i].tail));
+		EXPECT_TRUE(cases[i].words ? model_refused(self->ctx, file, EBADMSG,
+							   "m.safetensors", cases[i].words) :
+					     model_loads(self->ctx, file));
+		cost = test_status("VmHWM") - before;
+		TH_LOG("case %zu: %.1f times the header", i, (double)cost / (double)HOSTILE);
+		/* The address sanitizer keeps what was freed. */
+		if (!__lsan_do_recoverable_leak_check)
+			EXPECT_GT(8 * HOSTILE, cost);
+	}
 }
 
 TEST_F(model, header_lengths)
@@ -239,12 +309,13 @@ TEST_F(model, recognised)
 	static const struct {
 		const char *name, *data;
 		size_t length;
+		const char *words;
 	} others[] = {
-		{ "a", "", 0 },
-		{ "a.bin", "\x7f" "ELF\2\1\1", 7 },
-		{ "a.txt", "hello, world, this is no model\n", 31 },
-		{ "config.json", "{\"architectures\":[]}", 20 },
-		{ "a.gguf", "\2\0\0\0\0\0\0\0[]", 10 },
+		{ "a", "", 0, "begins with \"\"" },
+		{ "a.bin", "\x7f" "ELF\2\1\0", 7, "begins with \"\\x7fELF\\x02\\x01\\x00\"" },
+		{ "a.txt", "hello, world, this is no model\n", 31, "\"hello, world, th\"" },
+		{ "config.json", "{\"architectures\":[]}", 20, "format" },
+		{ "a.gguf", "\2\0\0\0\0\0\0\0[]", 10, "\\x00[]\"" },
 	};
 	struct bytes b = { 0 };
 
@@ -256,7 +327,7 @@ TEST_F(model, recognised)
 		ASSERT_TRUE(dir_write(self->dir, others[i].name, others[i].data,
 				      others[i].length));
 		EXPECT_TRUE(model_refused(self->ctx, dir_path(self->dir, others[i].name),
-					  EMEDIUMTYPE, others[i].name, NULL));
+					  EMEDIUMTYPE, others[i].name, others[i].words));
 	}
 	ASSERT_TRUE(dir_write(self->dir, "a.safetensors", "", 0));
 	EXPECT_TRUE(model_refused(self->ctx, dir_path(self->dir, "a.safetensors"), EBADMSG,
