@@ -12,8 +12,9 @@
  * page_mkwrite. So get_user_pages() works on them, of any duration, and with it
  * O_DIRECT, io_uring's fixed buffers and RDMA.
  *
- * A buffer's table of pages does not change while it lives, so faults take no
- * lock.
+ * A fault takes the buffer's lock for reading, so that it never finds a page that
+ * is just being replaced. What it returns has a reference from then on, which is
+ * what keeps others from claiming the page until it is mapped.
  */
 #include <linux/mm.h>
 #include <linux/mount.h>
@@ -21,6 +22,7 @@
 
 #include "bitmem.h"
 #include "compat.h"
+#include "trace.h"
 
 #define BM_FS_MAGIC	0x6269746d	/* "bitm" */
 
@@ -80,7 +82,7 @@ static void bm_vm_close(struct vm_area_struct *vma)
 	struct bm_buffer *buf = vma->vm_private_data;
 
 	if (atomic_dec_and_test(&buf->mappings) && buf->anon)
-		bm_buffer_drop_id(buf);
+		bm_handle_drop(buf->file, buf->anon_id, buf);
 	bm_buffer_put(buf);
 }
 
@@ -88,11 +90,19 @@ static vm_fault_t bm_vm_fault(struct vm_fault *vmf)
 {
 	struct bm_buffer *buf = vmf->vma->vm_private_data;
 	unsigned long index = vmf->pgoff - (buf->offset >> PAGE_SHIFT);
+	struct page *page;
 
 	if (index >= buf->npages)
 		return VM_FAULT_SIGBUS;
-	vmf->page = bm_buffer_page(buf, index);
-	get_page(vmf->page);
+	down_read(&buf->lock);
+	page = bm_buffer_page(buf, index);
+	if (page)
+		get_page(page);
+	up_read(&buf->lock);
+	if (!page)
+		return VM_FAULT_SIGBUS;
+	trace_bitmem_fault(buf, index, PageCompound(page));
+	vmf->page = page;
 	return 0;
 }
 
@@ -102,67 +112,93 @@ static const struct vm_operations_struct bm_vm_ops = {
 	.fault	= bm_vm_fault,
 };
 
-/* A new buffer for a mapping at offset 0, with the mapping's reference, or an ERR_PTR. */
-static struct bm_buffer *bm_map_anon(struct bm_file *file, unsigned long npages)
+/* Takes pages of a buffer out of all page tables, whosever they are. */
+void bm_unmap(struct bm_buffer *buf, unsigned long first, unsigned long npages)
+{
+	unmap_mapping_range(bm_inode->i_mapping, buf->offset + ((loff_t)first << PAGE_SHIFT),
+			    (loff_t)npages << PAGE_SHIFT, 1);
+}
+
+/**
+ * bm_map_vma() - make a memory area show a buffer
+ * @buf: the buffer
+ * @vma: the area
+ * @index: the buffer's page that comes first
+ * @readonly: it must not be written to
+ *
+ * The area gets a reference of its own.
+ *
+ * Return: 0; -ENXIO if the buffer does not cover the area, -EACCES.
+ */
+int bm_map_vma(struct bm_buffer *buf, struct vm_area_struct *vma, unsigned long index,
+	       bool readonly)
+{
+	if (index >= buf->npages || vma_pages(vma) > buf->npages - index)
+		return -ENXIO;
+	if (readonly) {
+		if (vma->vm_flags & VM_WRITE)
+			return -EACCES;
+		vm_flags_clear(vma, VM_MAYWRITE);
+	}
+	bm_buffer_get(buf);
+	atomic_inc(&buf->mappings);
+	vma->vm_pgoff = (buf->offset >> PAGE_SHIFT) + index;
+	vma->vm_private_data = buf;
+	vma->vm_ops = &bm_vm_ops;
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
+	return 0;
+}
+
+/* Maps a new buffer, which goes with its last mapping. */
+static int bm_map_anon(struct bm_file *file, struct vm_area_struct *vma)
 {
 	struct bm_request req = {
-		.npages	= npages,
+		.npages	= vma_pages(vma),
 		.node	= BITMEM_NODE_ANY,
+		.width	= 64,
 		.anon	= true,
 	};
 	struct bm_buffer *buf = bm_buffer_create(file, &req);
+	struct bm_handle *handle;
 
 	if (IS_ERR(buf))
-		return buf;
-	/* The mapping's; the reference of the creation becomes the id's. */
-	kref_get(&buf->kref);
-	atomic_inc(&buf->mappings);
-	bm_buffer_publish(buf);
-	return buf;
+		return PTR_ERR(buf);
+	handle = bm_handle_new(file, buf, false);
+	if (IS_ERR(handle)) {
+		bm_buffer_put(buf);
+		return PTR_ERR(handle);
+	}
+	buf->anon_id = handle->id;
+	/* It covers the area, and may be written to: this cannot fail. */
+	bm_map_vma(buf, vma, 0, false);
+	bm_handle_publish(handle);
+	bm_buffer_put(buf);
+	return 0;
 }
 
-/*
- * The buffer at @pgoff that covers @npages from there, with a mapping's reference,
- * or an ERR_PTR.
- */
-static struct bm_buffer *bm_map_find(struct bm_file *file, pgoff_t pgoff, unsigned long npages)
+/* Maps the buffer that is found at the area's offset. */
+static int bm_map_found(struct bm_file *file, struct vm_area_struct *vma)
 {
-	struct bm_buffer *buf;
-	unsigned long index;
+	struct bm_buffer *buf = NULL;
+	int ret = -ENXIO;
+	bool readonly;
 
-	if (pgoff > MAX_LFS_FILESIZE >> PAGE_SHIFT)
-		return ERR_PTR(-ENXIO);
-	buf = bm_offset_find(file, (u64)pgoff << PAGE_SHIFT);
+	if (vma->vm_pgoff <= MAX_LFS_FILESIZE >> PAGE_SHIFT)
+		buf = bm_offset_find((u64)vma->vm_pgoff << PAGE_SHIFT);
 	if (!buf)
-		return ERR_PTR(-ENXIO);
-	index = pgoff - (buf->offset >> PAGE_SHIFT);
-	if (index >= buf->npages || npages > buf->npages - index) {
-		bm_buffer_put(buf);
-		return ERR_PTR(-ENXIO);
-	}
-	atomic_inc(&buf->mappings);
-	return buf;
+		return ret;
+	if (bm_handle_held(file, buf, &readonly))
+		ret = bm_map_vma(buf, vma, vma->vm_pgoff - (buf->offset >> PAGE_SHIFT), readonly);
+	bm_buffer_put(buf);
+	return ret;
 }
 
 int bm_mmap(struct file *filp, struct vm_area_struct *vma)
 {
 	struct bm_file *file = filp->private_data;
-	struct bm_buffer *buf;
 
 	/* Not VM_SHARED: the core clears that for files opened read-only. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
-	if (vma->vm_pgoff)
-		buf = bm_map_find(file, vma->vm_pgoff, vma_pages(vma));
-	else
-		buf = bm_map_anon(file, vma_pages(vma));
-	if (IS_ERR(buf))
-		return PTR_ERR(buf);
-
-	if (!vma->vm_pgoff)
-		vma->vm_pgoff = buf->offset >> PAGE_SHIFT;
-	vma->vm_private_data = buf;
-	vma->vm_ops = &bm_vm_ops;
-	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	return 0;
+	return vma->vm_pgoff ? bm_map_found(file, vma) : bm_map_anon(file, vma);
 }

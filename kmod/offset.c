@@ -104,21 +104,29 @@ void bm_offset_release(struct bm_buffer *buf)
 	spin_unlock(&bm_offset_lock);
 }
 
-/*
- * The buffer at @offset, with a reference, if @file holds an id of it; else NULL.
- * A buffer that is not published yet has no reference to spare: its id leads to
- * nothing, which is looked at first.
- */
-struct bm_buffer *bm_offset_find(struct bm_file *file, u64 offset)
+/* The buffer whose range @offset lies in, with a reference, or NULL. */
+struct bm_buffer *bm_offset_find(u64 offset)
 {
 	struct bm_buffer *buf;
 
 	spin_lock(&bm_offset_lock);
 	buf = bm_offset_lower_bound(offset);
-	if (buf && (buf->offset > offset || buf->file != file ||
-		    xa_load(&file->buffers, buf->id) != buf ||
-		    !kref_get_unless_zero(&buf->kref)))
+	if (buf && (buf->offset > offset || !kref_get_unless_zero(&buf->kref)))
 		buf = NULL;
+	spin_unlock(&bm_offset_lock);
+	return buf;
+}
+
+/* The buffer with the lowest offset above @offset, with a reference, or NULL. */
+struct bm_buffer *bm_offset_next(u64 offset)
+{
+	struct bm_buffer *buf;
+
+	spin_lock(&bm_offset_lock);
+	buf = bm_offset_lower_bound(offset);
+	/* Those whose last reference is gone are about to leave. */
+	while (buf && (buf->offset <= offset || !kref_get_unless_zero(&buf->kref)))
+		buf = bm_offset_entry(rb_next(&buf->offset_node));
 	spin_unlock(&bm_offset_lock);
 	return buf;
 }

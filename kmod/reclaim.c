@@ -26,6 +26,13 @@ void bm_batch_init(struct bm_batch *batch, enum bm_state from)
 	INIT_LIST_HEAD(&batch->busy);
 }
 
+/* A page is in no buffer any more. With the pool's lock held. */
+static void bm_page_leave(struct page *page)
+{
+	if (!PageCompound(page))
+		bm_page_set_allocated(page, false);
+}
+
 /* Puts everything collected on the pool's lists, and empties the batch. */
 void bm_batch_flush(struct bm_batch *batch)
 {
@@ -38,16 +45,21 @@ void bm_batch_flush(struct bm_batch *batch)
 	list_for_each_entry(page, &batch->busy, lru)
 		busy += bm_page_count(page);
 
-	spin_lock(&pool->lock);
+	bm_pool_lock(pool);
 	list_for_each_entry_safe(page, next, &batch->claimed, lru) {
 		list_del(&page->lru);
 		claimed += bm_page_count(page);
+		bm_page_leave(page);
 		bm_pool_add_free(pool, page, BM_DIRTY);
 	}
+	list_for_each_entry(page, &batch->busy, lru)
+		bm_page_leave(page);
 	list_splice_init(&batch->busy, &pool->quarantine);
 	bm_pool_move(pool, claimed, batch->from, BM_DIRTY);
 	bm_pool_move(pool, busy, batch->from, BM_QUARANTINED);
-	spin_unlock(&pool->lock);
+	if (batch->from == BM_ALLOCATED)
+		pool->news.quarantined += busy;
+	bm_pool_unlock(pool);
 	/* There is something to zero, or something new to look after. */
 	if (claimed || batch->from == BM_ALLOCATED)
 		bm_worker_kick(pool);
@@ -85,9 +97,9 @@ bool bm_quarantine_recheck(struct bm_pool *pool)
 	bool left;
 
 	bm_batch_init(&batch, BM_QUARANTINED);
-	spin_lock(&pool->lock);
+	bm_pool_lock(pool);
 	list_splice_init(&pool->quarantine, &list);
-	spin_unlock(&pool->lock);
+	bm_pool_unlock(pool);
 	list_for_each_entry_safe(page, next, &list, lru) {
 		list_del(&page->lru);
 		/* Whoever found the poison may keep a reference for ever. */
@@ -97,8 +109,8 @@ bool bm_quarantine_recheck(struct bm_pool *pool)
 			bm_batch_add(&batch, page);
 	}
 	bm_batch_flush(&batch);
-	spin_lock(&pool->lock);
+	bm_pool_lock(pool);
 	left = !list_empty(&pool->quarantine);
-	spin_unlock(&pool->lock);
+	bm_pool_unlock(pool);
 	return left;
 }

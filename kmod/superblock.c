@@ -14,25 +14,39 @@
 #include <linux/page_ref.h>
 #include <linux/pagemap.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "bitmem.h"
 
-#define BM_GFP	(GFP_KERNEL | __GFP_ZERO | __GFP_THISNODE | __GFP_NOWARN)
+/* To be completed by an effort. */
+#define BM_GFP	((GFP_KERNEL & ~__GFP_RECLAIM) | __GFP_ZERO | __GFP_THISNODE | __GFP_NOWARN)
+
+/* @owner is the pool of a whole superblock, or the split one that the page is part of. */
+void bm_page_set_owner(struct page *page, void *owner)
+{
+	WRITE_ONCE(page_private(page), (unsigned long)owner);
+}
+
+/* Notes whether a page of a split superblock is in a buffer. With the pool's lock held. */
+void bm_page_set_allocated(struct page *page, bool allocated)
+{
+	unsigned long owner = (unsigned long)bm_page_split(page);
+
+	WRITE_ONCE(page_private(page), owner | (allocated ? BM_PAGE_ALLOCATED : 0));
+}
 
 static void bm_page_adopt(struct page *page, void *owner)
 {
 	/* The core compares the index when it decides on mapping by PMD. */
 	page_folio(page)->index = 0;
-	set_page_private(page, (unsigned long)owner);
+	bm_page_set_owner(page, owner);
 }
 
-/*
- * A zeroed whole superblock, or NULL. @effort says how hard to try: for a fill
- * __GFP_RETRY_MAYFAIL, for what is only nice to have __GFP_NORETRY.
- */
+/* A zeroed whole superblock, or NULL. */
 struct page *bm_whole_alloc(struct bm_pool *pool, gfp_t effort)
 {
-	struct page *head = alloc_pages_node(pool->node, BM_GFP | __GFP_COMP | effort,
+	struct page *head = alloc_pages_node(pool->node,
+					     BM_GFP | pool->zone | __GFP_COMP | effort,
 					     BM_SB_ORDER);
 
 	if (head)
@@ -43,7 +57,7 @@ struct page *bm_whole_alloc(struct bm_pool *pool, gfp_t effort)
 /* Drops the pool's reference on a page; whoever still has one frees it later. */
 void bm_page_release(struct page *page)
 {
-	set_page_private(page, 0);
+	bm_page_set_owner(page, NULL);
 	put_page(page);
 }
 
@@ -52,13 +66,14 @@ static void bm_split_add(struct bm_split *split, struct page *page)
 	bm_page_adopt(page, split);
 	list_add_tail(&page->lru, &split->free[BM_ZEROED]);
 	split->nr_free[BM_ZEROED]++;
-	split->nr_pages++;
+	split->pages[split->nr_pages++] = page;
 }
 
 /* An empty split superblock, or NULL. */
 struct bm_split *bm_split_new(struct bm_pool *pool)
 {
-	struct bm_split *split = kzalloc_node(sizeof(*split), GFP_KERNEL, pool->node);
+	struct bm_split *split = kzalloc_node(struct_size(split, pages, BM_SB_PAGES),
+					      GFP_KERNEL | __GFP_NOWARN, pool->node);
 
 	if (!split)
 		return NULL;
@@ -66,13 +81,15 @@ struct bm_split *bm_split_new(struct bm_pool *pool)
 	INIT_LIST_HEAD(&split->free[BM_ZEROED]);
 	INIT_LIST_HEAD(&split->free[BM_DIRTY]);
 	split->pool = pool;
+	split->place = BM_NOWHERE;
 	return split;
 }
 
 /* Fills an empty split superblock with neighbouring zeroed pages. */
 bool bm_split_fill(struct bm_split *split)
 {
-	struct page *page = alloc_pages_node(split->pool->node, BM_GFP | __GFP_NORETRY,
+	struct bm_pool *pool = split->pool;
+	struct page *page = alloc_pages_node(pool->node, BM_GFP | pool->zone | BM_EFFORT_SOME,
 					     BM_SB_ORDER);
 	unsigned long i;
 
@@ -85,14 +102,18 @@ bool bm_split_fill(struct bm_split *split)
 }
 
 /* Fills it with zeroed pages from anywhere on the node. True if there was one at least. */
-bool bm_split_gather(struct bm_split *split)
+bool bm_split_gather(struct bm_split *split, gfp_t effort)
 {
+	struct bm_pool *pool = split->pool;
+
+	split->gathered = true;
 	while (split->nr_pages < BM_SB_PAGES) {
-		struct page *page = alloc_pages_node(split->pool->node, BM_GFP, 0);
+		struct page *page = alloc_pages_node(pool->node, BM_GFP | pool->zone | effort, 0);
 
 		if (!page)
 			break;
 		bm_split_add(split, page);
+		cond_resched();
 	}
 	return split->nr_pages;
 }
@@ -115,10 +136,21 @@ void bm_split_free(struct bm_split *split)
 	for (state = 0; state < BM_NR_FREE; state++) {
 		list_for_each_entry_safe(page, next, &split->free[state], lru) {
 			list_del(&page->lru);
-			bm_page_release(page);
+			/* Nobody is to get it again. */
+			if (!bm_page_poisoned(page))
+				bm_page_release(page);
 		}
 	}
 	kfree(split);
+}
+
+/*
+ * Does a write fault still have the page locked? A build with BITMEM_TEST_CLAIM_UNLOCKED
+ * never sees it: that shows that the tests find out.
+ */
+static bool bm_page_faulting(struct page *page)
+{
+	return !__is_defined(BITMEM_TEST_CLAIM_UNLOCKED) && PageLocked(page);
 }
 
 /*
@@ -134,7 +166,7 @@ bool bm_page_claim(struct page *page)
 
 	if (!page_ref_freeze(page, 1))
 		return false;
-	free = !PageLocked(page);
+	free = !bm_page_faulting(page);
 	page_ref_unfreeze(page, 1);
 	return free;
 }
@@ -164,4 +196,25 @@ void bm_page_zero(struct page *page)
 		clear_highpage(page + i);
 		cond_resched();
 	}
+}
+
+/*
+ * The same for pages that nobody is about to touch: where the CPU has them with
+ * non-temporal stores, which leave the caches to those who run meanwhile. What the
+ * kernel exports of that kind is a copy; its source, the zero page, stays cached.
+ */
+void bm_page_zero_aside(struct page *page)
+{
+	unsigned long i, n = bm_page_count(page);
+
+	if (!IS_ENABLED(CONFIG_X86_64) || !IS_ENABLED(CONFIG_ARCH_HAS_UACCESS_FLUSHCACHE)) {
+		bm_page_zero(page);
+		return;
+	}
+	for (i = 0; i < n; i++) {
+		memcpy_flushcache(page_address(page + i), page_address(ZERO_PAGE(0)), PAGE_SIZE);
+		cond_resched();
+	}
+	/* These stores are not ordered with the unlock that publishes the pages. */
+	wmb();
 }

@@ -35,31 +35,49 @@ void bm_pools_wake(void)
 	wake_up_all(&bm_fill_wait);
 }
 
-/* Reserves up to @npages, or none if there are less than @min. Returns how many. */
-static unsigned long bm_pool_reserve(struct bm_pool *pool, unsigned long npages,
-				     unsigned long min)
+/* May @req, whose caller is near @node, be served by @pool? */
+bool bm_pool_eligible(const struct bm_pool *pool, const struct bm_request *req, int node)
 {
-	unsigned long avail = 0;
+	return pool->width == req->width && (!req->bind || pool->node == node);
+}
 
-	spin_lock(&pool->lock);
-	if (bm_pool_free(pool) > pool->reserved)
-		avail = min(bm_pool_free(pool) - pool->reserved, npages);
+/* What a request may have of the pool, with its lock held. */
+static unsigned long bm_pool_available(const struct bm_pool *pool, const struct bm_request *req)
+{
+	unsigned long free = req->nowait ? pool->pages[BM_ZEROED] : bm_pool_free(pool);
+
+	/* It takes one piece: there must be one, or a hope for one. */
+	if (req->contig && !pool->nr_whole[BM_ZEROED] && !pool->nr_whole[BM_DIRTY] &&
+	    !pool->inflight && !pool->nr_idle)
+		return 0;
+	return free > pool->reserved ? free - pool->reserved : 0;
+}
+
+/* Reserves up to @npages, or none if there are less than @min. Returns how many. */
+static unsigned long bm_pool_reserve(struct bm_pool *pool, const struct bm_request *req,
+				     unsigned long npages, unsigned long min)
+{
+	unsigned long avail;
+
+	bm_pool_lock(pool);
+	avail = min(bm_pool_available(pool, req), npages);
 	if (avail < min)
 		avail = 0;
 	pool->reserved += avail;
-	spin_unlock(&pool->lock);
+	bm_pool_unlock(pool);
 	return avail;
 }
 
 void bm_pool_unreserve(struct bm_pool *pool, unsigned long npages)
 {
-	spin_lock(&pool->lock);
+	bm_pool_lock(pool);
 	pool->reserved -= npages;
-	spin_unlock(&pool->lock);
+	bm_pool_unlock(pool);
 }
 
 /* The pool to try after those in @tried: the nearest to @node. */
-static struct bm_pool *bm_pools_nearest(int node, const unsigned long *tried)
+static struct bm_pool *bm_pools_nearest(const struct bm_request *req, int node,
+					const unsigned long *tried)
 {
 	struct bm_pool *best = NULL;
 	unsigned int i;
@@ -67,7 +85,7 @@ static struct bm_pool *bm_pools_nearest(int node, const unsigned long *tried)
 	for (i = 0; i < bm_nr_pools; i++) {
 		struct bm_pool *pool = &bm_pools[i];
 
-		if (test_bit(i, tried))
+		if (test_bit(i, tried) || !bm_pool_eligible(pool, req, node))
 			continue;
 		if (!best || node_distance(node, pool->node) < node_distance(node, best->node))
 			best = pool;
@@ -79,17 +97,14 @@ static struct bm_pool *bm_pools_nearest(int node, const unsigned long *tried)
 static unsigned long bm_pools_try(const struct bm_request *req, int node, unsigned long min,
 				  unsigned long *share)
 {
-	DECLARE_BITMAP(tried, MAX_NUMNODES) = { 0 };
+	DECLARE_BITMAP(tried, 2 * MAX_NUMNODES) = { 0 };
 	unsigned long left = req->npages;
 	struct bm_pool *pool;
 
-	while (left && (pool = bm_pools_nearest(node, tried))) {
-		unsigned long got;
+	while (left && (pool = bm_pools_nearest(req, node, tried))) {
+		unsigned long got = bm_pool_reserve(pool, req, left, min);
 
 		set_bit(pool->index, tried);
-		if (req->bind && pool->node != node)
-			break;
-		got = bm_pool_reserve(pool, left, min);
 		share[pool->index] += got;
 		left -= got;
 	}
@@ -101,9 +116,7 @@ static bool bm_pools_filling(const struct bm_request *req, int node)
 	unsigned int i;
 
 	for (i = 0; i < bm_nr_pools; i++) {
-		if (req->bind && bm_pools[i].node != node)
-			continue;
-		if (READ_ONCE(bm_pools[i].filling))
+		if (bm_pool_eligible(&bm_pools[i], req, node) && READ_ONCE(bm_pools[i].filling))
 			return true;
 	}
 	return false;
@@ -115,56 +128,98 @@ void bm_pools_refuse(const struct bm_request *req)
 	unsigned int i;
 
 	for (i = 0; i < bm_nr_pools; i++) {
-		if (req->bind && bm_pools[i].node != req->node)
+		struct bm_pool *pool = &bm_pools[i];
+
+		if (!bm_pool_eligible(pool, req, req->node))
 			continue;
-		spin_lock(&bm_pools[i].lock);
-		bm_pools[i].failures++;
-		spin_unlock(&bm_pools[i].lock);
+		bm_pool_lock(pool);
+		pool->failures++;
+		bm_pool_unlock(pool);
+		bm_event_exhausted(pool, (u64)req->npages << PAGE_SHIFT);
 	}
 }
 
 /*
- * Reserves all pages from one pool, or else spread over several: true, or false
- * with nothing reserved. Whoever spreads holds pages for a moment that it may have
- * to give up again; the mutex keeps others from being refused because of that.
+ * Reserves all pages from one pool, or else spread over several. 0, or with
+ * nothing reserved -ENOMEM, or -EAGAIN if the request would have to wait to know.
+ * Whoever spreads holds pages for a moment that it may have to give up again; the
+ * mutex keeps others from being refused because of that.
  */
-static bool bm_pools_reserve_now(const struct bm_request *req, int node, unsigned long *share)
+static int bm_pools_reserve_now(const struct bm_request *req, int node, unsigned long *share)
 {
 	static DEFINE_MUTEX(spread);
 	unsigned long left;
 	unsigned int i;
 
 	if (!bm_pools_try(req, node, req->npages, share))
-		return true;
-	mutex_lock(&spread);
+		return 0;
+	if (!req->nowait)
+		mutex_lock(&spread);
+	else if (!mutex_trylock(&spread))
+		return -EAGAIN;
 	left = bm_pools_try(req, node, req->npages, share);
-	if (left && !req->bind && bm_nr_pools > 1)
+	if (left && !req->bind && !req->contig)
 		left = bm_pools_try(req, node, 1, share);
 	for (i = 0; left && i < bm_nr_pools; i++) {
-		bm_pool_unreserve(&bm_pools[i], share[i]);
+		if (share[i])
+			bm_pool_unreserve(&bm_pools[i], share[i]);
 		share[i] = 0;
 	}
 	mutex_unlock(&spread);
-	return !left;
+	return left ? -ENOMEM : 0;
 }
 
-/*
- * Reserves a request's pages: from one pool if one has them all, spread over
- * several otherwise, all or none. @share, zeroed, says how many from which.
+/* Would a request that could not have what is zeroed find enough if it waited? */
+static bool bm_pools_later(const struct bm_request *req, int node)
+{
+	unsigned long sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < bm_nr_pools; i++) {
+		struct bm_pool *pool = &bm_pools[i];
+
+		if (!bm_pool_eligible(pool, req, node))
+			continue;
+		bm_pool_lock(pool);
+		sum += pool->filling ? pool->max : bm_pool_free(pool);
+		bm_pool_unlock(pool);
+	}
+	return sum >= req->npages;
+}
+
+/**
+ * bm_pools_reserve() - promise a request its pages
+ * @req: what is asked for
+ * @share: zeroed; gets how many come from which pool, by the pool's index
+ *
+ * They come from one pool if one has them all, and else from several; all or
+ * none. Waits for pools that are filling, and has them grow if they may; but not
+ * for a request that is @quiet.
+ *
+ * Return: 0; -ENOMEM; -EINTR if the caller is being killed; -EAGAIN if @req may
+ * not wait and would have to.
  */
 int bm_pools_reserve(const struct bm_request *req, unsigned long *share)
 {
 	int node = req->node == BITMEM_NODE_ANY ? numa_mem_id() : req->node;
+	int ret;
 
 	for (;;) {
 		/* The generation first: a fill that ends after this moves it on. */
 		int gen = atomic_read_acquire(&bm_fill_gen);
 		bool filling = bm_pools_filling(req, node);
 
-		if (bm_pools_reserve_now(req, node, share))
-			return 0;
-		if (!filling)
-			break;
+		ret = bm_pools_reserve_now(req, node, share);
+		if (ret != -ENOMEM || req->quiet)
+			return ret;
+		if (req->nowait && bm_pools_later(req, node))
+			return -EAGAIN;
+		if (!filling) {
+			/* Growth either gets somewhere or is given up for a while. */
+			if (req->nowait || !bm_pools_ask(req, node))
+				break;
+			continue;
+		}
 		if (wait_event_killable(bm_fill_wait, atomic_read(&bm_fill_gen) != gen))
 			return -EINTR;
 	}
@@ -184,50 +239,72 @@ static bool bm_pool_hand_out(struct bm_pool *pool, struct page *page, enum bm_st
 
 	bm_pool_move(pool, npages, state, BM_ALLOCATED);
 	pool->reserved -= npages;
-	spin_unlock(&pool->lock);
-	if (!bm_page_poisoned(page)) {
-		if (state != BM_ZEROED)
-			bm_page_zero(page);
+	if (!PageCompound(page))
+		bm_page_set_allocated(page, true);
+	bm_pool_unlock(pool);
+	if (!bm_page_poisoned(page))
 		return true;
-	}
 
 	bm_pool_retire(pool, page, BM_ALLOCATED);
-	spin_lock(&pool->lock);
+	bm_pool_lock(pool);
 	pool->reserved += npages;
-	spin_unlock(&pool->lock);
+	bm_pool_unlock(pool);
 	return false;
 }
 
-/*
- * Takes a whole superblock that the caller has reserved, zeroed. NULL if there
- * are only single pages; ERR_PTR(-EINTR). The reservation stands unless a
- * superblock is returned.
+/* Takes a whole superblock, zeroed, or NULL; if @nowait only one that is zeroed already. */
+static struct page *bm_pool_try_whole(struct bm_pool *pool, bool nowait)
+{
+	for (;;) {
+		enum bm_state state = BM_ZEROED;
+		struct page *head;
+
+		bm_pool_lock(pool);
+		if (nowait)
+			head = bm_pool_pop_whole(pool, state);
+		else
+			head = bm_pool_pop_either(pool, &state);
+		if (!head) {
+			bm_pool_unlock(pool);
+			return NULL;
+		}
+		if (!bm_pool_hand_out(pool, head, state))
+			continue;
+		if (state != BM_ZEROED)
+			bm_page_zero(head);
+		return head;
+	}
+}
+
+/**
+ * bm_pool_take_whole() - take a whole superblock that the caller has reserved
+ * @pool: where from
+ * @nowait: take only what is zeroed already, and wait for nothing
+ *
+ * The reservation stands unless a superblock is returned.
+ *
+ * Return: it, zeroed; NULL if there are only single pages; ERR_PTR(-EINTR);
+ * ERR_PTR(-EAGAIN) if @nowait and there might be one later.
  */
-struct page *bm_pool_take_whole(struct bm_pool *pool)
+struct page *bm_pool_take_whole(struct bm_pool *pool, bool nowait)
 {
 	unsigned int waits = 0;
 
 	for (;;) {
-		enum bm_state state = BM_ZEROED;
-		unsigned int done;
-		struct page *head;
-		bool inflight;
+		struct page *head = bm_pool_try_whole(pool, nowait);
+		unsigned int done, inflight;
+		bool later;
 
-		spin_lock(&pool->lock);
-		head = bm_pool_pop_whole(pool, state);
-		if (!head) {
-			state = BM_DIRTY;
-			head = bm_pool_pop_whole(pool, state);
-		}
-		if (head) {
-			if (bm_pool_hand_out(pool, head, state))
-				return head;
-			continue;
-		}
+		if (head)
+			return head;
+		bm_pool_lock(pool);
+		later = pool->nr_whole[BM_DIRTY] || pool->inflight || pool->nr_idle;
 		inflight = pool->inflight;
 		done = pool->done;
-		spin_unlock(&pool->lock);
+		bm_pool_unlock(pool);
 
+		if (nowait)
+			return later ? ERR_PTR(-EAGAIN) : NULL;
 		if (!bm_pool_join(pool))
 			continue;
 		if (!inflight || waits++ == BM_TAKE_WAITS)
@@ -237,41 +314,54 @@ struct page *bm_pool_take_whole(struct bm_pool *pool)
 	}
 }
 
-/* A free single page and its state; NULL if no split superblock has one. */
-static struct page *bm_pool_pop_any_page(struct bm_pool *pool, enum bm_state *state)
-{
-	struct bm_split *split = list_first_entry_or_null(&pool->partial, struct bm_split, link);
-
-	if (!split)
-		return NULL;
-	*state = split->nr_free[BM_ZEROED] ? BM_ZEROED : BM_DIRTY;
-	return bm_pool_pop_page(pool, split, *state);
-}
-
-/*
- * Takes a single page that the caller has reserved, zeroed. ERR_PTR(-ENOMEM) or
- * ERR_PTR(-EINTR). The reservation stands unless a page is returned.
- */
-struct page *bm_pool_take_page(struct bm_pool *pool)
+/* A single page, zeroed, or NULL; if @nowait only one that is zeroed already. */
+static struct page *bm_pool_try_page(struct bm_pool *pool, bool nowait)
 {
 	for (;;) {
-		enum bm_state state;
+		enum bm_state state = BM_ZEROED;
+		struct page *page;
+
+		bm_pool_lock(pool);
+		page = bm_pool_pop_single(pool, &state, nowait);
+		if (!page) {
+			bm_pool_unlock(pool);
+			return NULL;
+		}
+		if (!bm_pool_hand_out(pool, page, state))
+			continue;
+		if (state != BM_ZEROED)
+			bm_page_zero(page);
+		return page;
+	}
+}
+
+/**
+ * bm_pool_take_page() - take a single page that the caller has reserved
+ * @pool: where from
+ * @nowait: take only what is zeroed already, and wait for nothing
+ *
+ * The reservation stands unless a page is returned.
+ *
+ * Return: it, zeroed; ERR_PTR(-ENOMEM); ERR_PTR(-EINTR); ERR_PTR(-EAGAIN) if
+ * @nowait and there is none at once.
+ */
+struct page *bm_pool_take_page(struct bm_pool *pool, bool nowait)
+{
+	for (;;) {
+		struct page *page = bm_pool_try_page(pool, nowait);
 		unsigned int done;
 		bool whole, inflight;
-		struct page *page;
 		int ret;
 
-		spin_lock(&pool->lock);
-		page = bm_pool_pop_any_page(pool, &state);
-		if (page) {
-			if (bm_pool_hand_out(pool, page, state))
-				return page;
-			continue;
-		}
+		if (page)
+			return page;
+		if (nowait)
+			return ERR_PTR(-EAGAIN);
+		bm_pool_lock(pool);
 		whole = pool->nr_whole[BM_ZEROED] || pool->nr_whole[BM_DIRTY];
 		inflight = pool->inflight;
 		done = pool->done;
-		spin_unlock(&pool->lock);
+		bm_pool_unlock(pool);
 
 		if (whole)
 			ret = bm_pool_convert(pool);
@@ -281,5 +371,35 @@ struct page *bm_pool_take_page(struct bm_pool *pool)
 			ret = -ENOMEM;
 		if (ret)
 			return ERR_PTR(ret);
+	}
+}
+
+/**
+ * bm_pool_take_partial() - take a page to move something to
+ * @pool: where from
+ *
+ * The page comes from the fullest of the split superblocks that have pages in
+ * use, and has old content: all of it is to be overwritten. Nothing is reserved
+ * for it before, and what is reserved for others is left alone.
+ *
+ * Return: it, or NULL.
+ */
+struct page *bm_pool_take_partial(struct bm_pool *pool)
+{
+	for (;;) {
+		enum bm_state state = BM_DIRTY;
+		struct page *page = NULL;
+
+		bm_pool_lock(pool);
+		if (pool->bucket_free && bm_pool_free(pool) > pool->reserved)
+			page = bm_pool_pop_single(pool, &state, false);
+		if (!page) {
+			bm_pool_unlock(pool);
+			return NULL;
+		}
+		pool->reserved++;
+		if (bm_pool_hand_out(pool, page, state))
+			return page;
+		bm_pool_unreserve(pool, 1);
 	}
 }
