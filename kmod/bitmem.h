@@ -323,7 +323,7 @@ struct bm_slot {
  * @contig: it is one whole superblock, or nothing
  * @width: address bits, as of its pools
  * @mappings: number of VMAs
- * @exports: number of dma-bufs
+ * @exports: number of dma-bufs; rises with @change held only
  * @created: when (ktime)
  * @npages: length
  * @offset: where it stands in the device's offset space
@@ -511,6 +511,7 @@ bool bm_handle_held(struct bm_file *file, struct bm_buffer *buf, bool *readonly)
 struct bm_buffer *bm_buffer_create(struct bm_file *file, const struct bm_request *req);
 void bm_buffer_get(struct bm_buffer *buf);
 void bm_buffer_put(struct bm_buffer *buf);
+int bm_buffer_expose(struct bm_buffer *buf);
 int bm_buffer_fix(struct bm_buffer *buf);
 void bm_buffer_unfix(struct bm_buffer *buf);
 

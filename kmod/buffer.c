@@ -169,6 +169,20 @@ int bm_buffer_fix(struct bm_buffer *buf)
 	return ret;
 }
 
+/* Counts one more dma-buf. As long as there is one, all of the buffer stays committed. */
+int bm_buffer_expose(struct bm_buffer *buf)
+{
+	int ret = 0;
+
+	mutex_lock(&buf->change);
+	if (buf->resident != buf->npages)
+		ret = -ENXIO;
+	else
+		atomic_inc(&buf->exports);
+	mutex_unlock(&buf->change);
+	return ret;
+}
+
 void bm_buffer_unfix(struct bm_buffer *buf)
 {
 	mutex_lock(&buf->change);

@@ -253,7 +253,7 @@ int bm_buffer_decommit(struct bm_buffer *buf, unsigned long first, unsigned long
 		return -EINVAL;
 	if (mutex_lock_killable(&buf->change))
 		return -EINTR;
-	if (buf->fixed) {
+	if (buf->fixed || atomic_read(&buf->exports)) {
 		mutex_unlock(&buf->change);
 		return -EBUSY;
 	}

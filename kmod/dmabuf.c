@@ -3,7 +3,8 @@
  * dma-bufs: buffers for other drivers' devices, and for other files of this one.
  *
  * A dma-buf holds its buffer, so that the memory outlives the id and the file it
- * came from. Nothing is moved, committed or given back while a device or the
+ * came from, and nothing of it can be decommitted: an importer may map it at any
+ * time, and some take a failure for a bug. Nothing is moved while a device or the
  * kernel has the buffer mapped: bm_buffer_fix() is held from map_dma_buf to
  * unmap_dma_buf and from vmap to vunmap, and between these the table of pages is
  * read without a lock. In between mappings pages may move, which is why the table
@@ -298,11 +299,16 @@ static const struct dma_buf_ops bm_dmabuf_readonly_ops = {
 static struct bm_export *bm_export_new(struct bm_buffer *buf, bool readonly)
 {
 	struct bm_export *export = kzalloc(sizeof(*export), GFP_KERNEL_ACCOUNT);
+	int ret;
 
 	if (!export)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
+	ret = bm_buffer_expose(buf);
+	if (ret) {
+		kfree(export);
+		return ERR_PTR(ret);
+	}
 	bm_buffer_get(buf);
-	atomic_inc(&buf->exports);
 	export->buf = buf;
 	export->readonly = readonly;
 	mutex_init(&export->lock);
@@ -316,7 +322,8 @@ static struct bm_export *bm_export_new(struct bm_buffer *buf, bool readonly)
  * @readonly: nobody who has the dma-buf may write, devices neither
  * @mode: O_RDONLY, O_WRONLY or O_RDWR: what its file descriptors allow; O_RDONLY if @readonly
  *
- * Return: the dma-buf, whose file is to be installed, or an ERR_PTR.
+ * Return: the dma-buf, whose file is to be installed, or an ERR_PTR: -ENXIO if some of
+ * the buffer is not committed.
  */
 struct dma_buf *bm_dmabuf_export(struct bm_buffer *buf, bool readonly, unsigned int mode)
 {
@@ -325,8 +332,8 @@ struct dma_buf *bm_dmabuf_export(struct bm_buffer *buf, bool readonly, unsigned 
 	struct dma_buf *dmabuf;
 
 	export = bm_export_new(buf, readonly);
-	if (!export)
-		return ERR_PTR(-ENOMEM);
+	if (IS_ERR(export))
+		return ERR_CAST(export);
 	info.exp_name = KBUILD_MODNAME;
 	info.ops = readonly ? &bm_dmabuf_readonly_ops : &bm_dmabuf_ops;
 	info.size = (size_t)buf->npages << PAGE_SHIFT;

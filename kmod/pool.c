@@ -47,7 +47,7 @@ void bm_pool_unlock(struct bm_pool *pool)
 	enum bitmem_level level = pool->level;
 	bool ended = pool->ended;
 
-	pool->reclaimable = reclaimable;
+	WRITE_ONCE(pool->reclaimable, reclaimable);
 	pool->ended = false;
 	spin_unlock(&pool->lock);
 	if (delta)
@@ -79,7 +79,7 @@ void bm_pool_move(struct bm_pool *pool, unsigned long npages, enum bm_state from
 		  enum bm_state to)
 {
 	lockdep_assert_held(&pool->lock);
-	pool->pages[from] -= npages;
+	WRITE_ONCE(pool->pages[from], pool->pages[from] - npages);
 	WRITE_ONCE(pool->pages[to], pool->pages[to] + npages);
 }
 

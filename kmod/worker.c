@@ -161,7 +161,7 @@ static void bm_news_step(struct bm_pool *pool, struct bm_worker *w)
 static bool bm_join_step(struct bm_pool *pool, struct bm_worker *w)
 {
 	bm_pool_lock(pool);
-	w->join = bm_pool_idle_splits(pool, BM_SPARE_SPLITS + 1);
+	w->join = bm_pool_idle_splits(pool, pool->gathered ? 1 : BM_SPARE_SPLITS + 1);
 	bm_pool_unlock(pool);
 	return w->join && !bm_pool_join(pool);
 }

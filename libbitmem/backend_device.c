@@ -16,6 +16,7 @@
 #include <linux/bitmem.h>
 
 #include "backend.h"
+#include "batch.h"
 #include "context.h"
 
 #define DEFAULT_DEVICE "/dev/bitmem"
@@ -24,6 +25,8 @@ struct device {
 	struct bm_backend base;
 	int fd;
 	int node;
+	bool rings;	/* the module takes commands from io_uring */
+	struct bm_ring ring;
 };
 
 static struct device *to_device(struct bm_backend *backend)
@@ -38,8 +41,8 @@ static void free_buffer(int fd, uint32_t id)
 	ioctl(fd, BITMEM_FREE, &arg);
 }
 
-static int alloc_buffer(const struct device *device, size_t length, const char *tag,
-			struct bitmem_alloc *arg)
+static void fill_in(const struct device *device, size_t length, const char *tag,
+		    struct bitmem_alloc *arg)
 {
 	memset(arg, 0, sizeof(*arg));
 	arg->size = sizeof(*arg);
@@ -47,40 +50,112 @@ static int alloc_buffer(const struct device *device, size_t length, const char *
 	arg->node = device->node;
 	if (tag)
 		strncpy((char *)arg->tag, tag, sizeof(arg->tag) - 1);
+}
+
+static int alloc_buffer(const struct device *device, size_t length, const char *tag,
+			struct bitmem_alloc *arg)
+{
+	fill_in(device, length, tag, arg);
 	return ioctl(device->fd, BITMEM_ALLOC, arg) ? -errno : 0;
+}
+
+/* Maps a buffer. It stays where it is if that fails. */
+static int map_buffer(const struct device *device, const struct bitmem_alloc *arg,
+		      struct bm_range *range)
+{
+	size_t align = device->base.superblock_size;
+
+	if (align < BM_ALIGN_MAX)
+		align = BM_ALIGN_MAX;
+	range->addr = bm_map_aligned(device->fd, arg->out_offset, arg->out_length, align);
+	if (!range->addr)
+		return -errno;
+	range->length = arg->out_length;
+	range->pinned = arg->out_length;
+	range->handle = arg->out_id;
+	return 0;
 }
 
 static int device_map(struct bm_backend *backend, size_t length, const char *tag,
 		      struct bm_range *range)
 {
 	struct device *device = to_device(backend);
-	size_t align = backend->superblock_size;
 	struct bitmem_alloc arg;
-	void *addr;
 	int ret;
 
 	ret = alloc_buffer(device, length, tag, &arg);
 	if (ret)
 		return ret;
-	if (align < BM_ALIGN_MAX)
-		align = BM_ALIGN_MAX;
-	addr = bm_map_aligned(device->fd, arg.out_offset, arg.out_length, align);
-	if (!addr) {
-		ret = -errno;
+	ret = map_buffer(device, &arg, range);
+	if (ret)
 		free_buffer(device->fd, arg.out_id);
+	return ret;
+}
+
+/* Maps all of the buffers, or takes them all away again. */
+static int map_buffers(struct device *device, const struct bm_batch_item *items,
+		       struct bm_wanted *wanted, size_t n, size_t *failed)
+{
+	int ret;
+
+	for (size_t i = 0; i < n; i++) {
+		ret = map_buffer(device, &items[i].arg, &wanted[i].range);
+		if (!ret)
+			continue;
+		*failed = i;
+		for (size_t j = 0; j < n; j++) {
+			if (j < i)
+				munmap(wanted[j].range.addr, wanted[j].range.length);
+			free_buffer(device->fd, items[j].arg.out_id);
+		}
 		return ret;
 	}
-	range->addr = addr;
-	range->length = arg.out_length;
-	range->pinned = arg.out_length;
-	range->handle = arg.out_id;
 	return 0;
+}
+
+static int device_map_many(struct bm_backend *backend, struct bm_wanted *wanted, size_t n,
+			   size_t *failed)
+{
+	struct device *device = to_device(backend);
+	struct bm_batch_item *items = calloc(n, sizeof(*items));
+	size_t total = 0;
+	int ret;
+
+	*failed = 0;
+	if (!items)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		fill_in(device, wanted[i].length, wanted[i].tag, &items[i].arg);
+		total += wanted[i].length;
+	}
+	/* A ring pays when there is something to zero for each of its workers. */
+	ret = bm_batch_alloc(device->fd, device->rings && total / n >= backend->superblock_size ?
+			     &device->ring : NULL, items, n, failed);
+	if (!ret)
+		ret = map_buffers(device, items, wanted, n, failed);
+	free(items);
+	return ret;
 }
 
 static void device_unmap(struct bm_backend *backend, struct bm_range *range)
 {
 	munmap(range->addr, range->length);
 	free_buffer(to_device(backend)->fd, (uint32_t)range->handle);
+}
+
+static void device_unmap_many(struct bm_backend *backend, struct bm_range *ranges, size_t n)
+{
+	uint32_t ids[64];
+	size_t used = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		munmap(ranges[i].addr, ranges[i].length);
+		ids[used++] = (uint32_t)ranges[i].handle;
+		if (used == sizeof(ids) / sizeof(*ids) || i == n - 1) {
+			bm_batch_free(to_device(backend)->fd, ids, used);
+			used = 0;
+		}
+	}
 }
 
 static bool is_power_of_two(uint64_t value)
@@ -109,6 +184,7 @@ static int read_info(struct device *device, const char *path, const struct bitme
 				(unsigned long long)info.out_superblock_size);
 	device->base.page_size = info.out_page_size;
 	device->base.superblock_size = info.out_superblock_size;
+	device->rings = info.out_features & BITMEM_FEATURE_URING;
 	return 0;
 }
 
@@ -141,6 +217,7 @@ static const char *device_path(const struct bitmem_options *options)
 
 static void device_close(struct bm_backend *backend)
 {
+	bm_ring_destroy(&to_device(backend)->ring);
 	close(to_device(backend)->fd);
 	free(backend);
 }
@@ -156,9 +233,11 @@ static struct bm_backend *device_open(const struct bitmem_options *options)
 		return NULL;
 	}
 	device->base.ops = &bm_backend_device;
+	bm_ring_init(&device->ring);
 	device->fd = open(path, O_RDWR | O_CLOEXEC);
 	if (device->fd < 0) {
 		ret = bm_error(options->error, -errno, "%s: %s", path, strerror(errno));
+		bm_ring_destroy(&device->ring);
 		free(device);
 		errno = -ret;
 		return NULL;
@@ -180,4 +259,6 @@ const struct bm_backend_ops bm_backend_device = {
 	.close = device_close,
 	.map = device_map,
 	.unmap = device_unmap,
+	.map_many = device_map_many,
+	.unmap_many = device_unmap_many,
 };

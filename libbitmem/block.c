@@ -96,16 +96,6 @@ static struct bm_segment *forget(struct bitmem *ctx, struct bm_span *span)
 	return segment;
 }
 
-static void drop_all(struct bm_segment *list)
-{
-	while (list) {
-		struct bm_segment *next = list->next;
-
-		bm_segment_unref(list);
-		list = next;
-	}
-}
-
 /* Adds @next behind @span, which has been made shorter by as much. */
 static void split(struct bm_blocks *blocks, struct bm_span *span, struct bm_span *next)
 {
@@ -382,6 +372,6 @@ void bm_blocks_close(struct bitmem *ctx)
 	ctx->blocks->closed = true;
 	list = release_users(ctx);
 	pthread_mutex_unlock(&ctx->lock);
-	drop_all(list);
+	bm_segments_unref(list);
 	bm_blocks_trim(ctx);
 }

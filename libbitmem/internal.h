@@ -45,6 +45,17 @@ struct bm_range {
 	uint64_t handle; /* the backend's own: buffer id, fd */
 };
 
+/* The longest tag that the kernel keeps, without the final NUL. */
+#define BM_TAG_MAX 31
+
+/* One of several segments that are wanted at once. */
+struct bm_wanted {
+	size_t length;
+	char tag[BM_TAG_MAX + 1];
+	struct bm_range range;		/* what the backend made */
+	struct bm_segment *segment;	/* what became of it */
+};
+
 struct bm_backend_ops {
 	enum bitmem_backend kind;
 	/* Returns a new backend, or NULL with errno and @options->error set. */
@@ -55,6 +66,13 @@ struct bm_backend_ops {
 		   struct bm_range *range);
 	/* Cannot fail: takes the mapping and the memory away. */
 	void (*unmap)(struct bm_backend *backend, struct bm_range *range);
+	/*
+	 * Both for several at once, or NULL where that is no faster. The first makes
+	 * all or none, and sets *@failed to the first that cannot be had.
+	 */
+	int (*map_many)(struct bm_backend *backend, struct bm_wanted *wanted, size_t n,
+			size_t *failed);
+	void (*unmap_many)(struct bm_backend *backend, struct bm_range *ranges, size_t n);
 };
 
 struct bm_backend {
@@ -85,6 +103,14 @@ struct bm_segment *bm_segment_new(struct bitmem *ctx, size_t length, const char 
 struct bm_segment *bm_segment_ref(struct bm_segment *segment);
 /* The last reference unmaps it. */
 void bm_segment_unref(struct bm_segment *segment);
+
+/*
+ * All of the @n segments wanted, or none: then -errno, and *@failed is the first that
+ * could not be had.
+ */
+int bm_segments_new(struct bitmem *ctx, struct bm_wanted *wanted, size_t n, size_t *failed);
+/* Drops a reference on each of a list, linked by their next. */
+void bm_segments_unref(struct bm_segment *list);
 void *bm_segment_addr(const struct bm_segment *segment);
 size_t bm_segment_length(const struct bm_segment *segment);
 

@@ -23,7 +23,6 @@
 #define WINDOW_STEP    4096
 #define FILES_AT_ONCE  4
 #define MAX_IDLE       1000 /* tries in a row that may bring nothing */
-#define TAG_MAX	       31
 
 static uint64_t round_up(uint64_t n, uint64_t step)
 {
@@ -201,29 +200,59 @@ int bm_loader_tell(struct bm_loader *loader)
 			 progress->total);
 }
 
-/* A segment for the data of a file. One without tensors needs none. */
-static int take_segment(struct bitmem *ctx, struct bm_file *file, struct bitmem_error *error)
+/* What is wanted for the data of a file. */
+static int want_segment(struct bm_file *file, struct bm_wanted *wanted, struct bitmem_error *error)
 {
 	uint64_t mask = file->block - 1;
-	const char *name = bm_path_name(file->path);
-	char tag[TAG_MAX + 1] = "";
 
-	if (!file->n_infos)
-		return 0;
 	file->base = file->data_start & ~mask;
 	file->length = round_up(file->data_end - file->base, file->block);
 	if (file->length > SIZE_MAX / 2)
 		return bm_report(error, -ENOMEM, file->path, "data section: %" PRIu64
 				 " bytes cannot be mapped", file->length);
-	strncpy(tag, name, TAG_MAX);
-	file->segment = bm_segment_new(ctx, file->length ? (size_t)file->length : 1, tag);
-	if (!file->segment) {
-		int err = errno;
-
-		return bm_report(error, -err, file->path, "data section: no memory for %" PRIu64
-				 " bytes: %s", file->length, strerror(err));
-	}
+	wanted->length = file->length ? (size_t)file->length : 1;
+	strncpy(wanted->tag, bm_path_name(file->path), sizeof(wanted->tag) - 1);
 	return 0;
+}
+
+/* Segments for the files' data, all at once. @of says which file each is for. */
+static int make_segments(struct bitmem *ctx, struct bm_set *set, struct bm_wanted *wanted,
+			 struct bm_file **of, size_t n)
+{
+	size_t failed = 0;
+	int err = bm_segments_new(ctx, wanted, n, &failed);
+
+	if (err)
+		return bm_report(set->error, err, of[failed]->path,
+				 "data section: no memory for %" PRIu64 " bytes: %s",
+				 of[failed]->length, strerror(-err));
+	for (size_t i = 0; i < n; i++)
+		of[i]->segment = wanted[i].segment;
+	return 0;
+}
+
+/* A file without tensors needs no segment. */
+static int take_segments(struct bitmem *ctx, struct bm_set *set)
+{
+	struct bm_wanted *wanted = calloc(set->n_files, sizeof(*wanted));
+	struct bm_file **of = calloc(set->n_files, sizeof(*of));
+	size_t n = 0;
+	int err = 0;
+
+	if (!wanted || !of)
+		err = bm_report_nomem(set->error, set->files[0]->path);
+	for (size_t i = 0; !err && i < set->n_files; i++) {
+		if (!set->files[i]->n_infos)
+			continue;
+		of[n] = set->files[i];
+		err = want_segment(of[n], &wanted[n], set->error);
+		n++;
+	}
+	if (!err && n)
+		err = make_segments(ctx, set, wanted, of, n);
+	free(wanted);
+	free(of);
+	return err;
 }
 
 static int prepare(struct bm_loader *loader, struct bm_set *set)
@@ -293,8 +322,8 @@ int bm_load(struct bitmem *ctx, struct bm_set *set, const struct bitmem_model_op
 	loader.depth = options->queue_depth ? options->queue_depth : DEFAULT_DEPTH;
 	if (!err)
 		err = bm_loader_tell(&loader);
-	for (size_t i = 0; !err && i < set->n_files; i++)
-		err = take_segment(ctx, set->files[i], set->error);
+	if (!err)
+		err = take_segments(ctx, set);
 	if (!err)
 		err = run(&loader, result);
 	result->bytes_read = loader.progress.done;

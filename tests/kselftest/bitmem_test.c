@@ -81,6 +81,14 @@ int bt_total(int fd, struct bitmem_pool_info *total)
 		total->out_allocs += pool.out_allocs;
 		total->out_fallbacks += pool.out_fallbacks;
 		total->out_failures += pool.out_failures;
+		total->out_max += pool.out_max;
+		total->out_reserve += pool.out_reserve;
+		total->out_gathered += pool.out_gathered;
+		total->out_reclaimable += pool.out_reclaimable;
+		total->out_returned += pool.out_returned;
+		total->out_moved += pool.out_moved;
+		if (pool.out_level > total->out_level)
+			total->out_level = pool.out_level;
 	}
 	return err == -ENOENT && index ? 0 : err;
 }
@@ -232,6 +240,34 @@ int bt_free(int fd, uint32_t id)
 	return bt_ioctl(fd, BITMEM_FREE, &arg);
 }
 
+int bt_publish(int fd, uint32_t id, const char *name, uint32_t mode)
+{
+	struct bitmem_publish arg = { .size = sizeof(arg), .id = id, .mode = mode };
+
+	memcpy(arg.name, name, strnlen(name, sizeof(arg.name)));
+	return bt_ioctl(fd, BITMEM_PUBLISH, &arg);
+}
+
+int bt_unpublish(int fd, uint32_t id)
+{
+	struct bitmem_publish arg = {
+		.size = sizeof(arg), .id = id, .flags = BITMEM_PUBLISH_REMOVE,
+	};
+
+	return bt_ioctl(fd, BITMEM_PUBLISH, &arg);
+}
+
+int bt_attach(int fd, uint32_t uid, const char *name, uint32_t flags,
+	      struct bitmem_attach *attach)
+{
+	memset(attach, 0, sizeof(*attach));
+	attach->size = sizeof(*attach);
+	attach->flags = flags;
+	attach->uid = uid;
+	memcpy(attach->name, name, strnlen(name, sizeof(attach->name)));
+	return bt_ioctl(fd, BITMEM_ATTACH, attach);
+}
+
 int bt_query(int fd, uint32_t id, uint32_t flags, struct bitmem_query *query)
 {
 	memset(query, 0, sizeof(*query));
@@ -239,6 +275,72 @@ int bt_query(int fd, uint32_t id, uint32_t flags, struct bitmem_query *query)
 	query->flags = flags;
 	query->id = id;
 	return bt_ioctl(fd, BITMEM_QUERY, query);
+}
+
+uint64_t bt_buffers(int fd)
+{
+	struct bitmem_query query;
+	uint64_t n = 0;
+	uint32_t id = 0;
+
+	for (; !bt_query(fd, id, BITMEM_QUERY_NEXT, &query); n++)
+		id = query.out_id;
+	return n;
+}
+
+int bt_range(int fd, unsigned long cmd, uint32_t id, uint64_t offset, uint64_t length,
+	     struct bitmem_range *range)
+{
+	memset(range, 0, sizeof(*range));
+	range->size = sizeof(*range);
+	range->id = id;
+	range->offset = offset;
+	range->length = length;
+	return bt_ioctl(fd, cmd, range);
+}
+
+int bt_migrate(int fd, uint32_t id, int node, struct bitmem_migrate *migrate)
+{
+	memset(migrate, 0, sizeof(*migrate));
+	migrate->size = sizeof(*migrate);
+	migrate->id = id;
+	migrate->node = node;
+	return bt_ioctl(fd, BITMEM_MIGRATE, migrate);
+}
+
+int bt_compact(int fd, uint32_t index, uint64_t budget, struct bitmem_compact *compact)
+{
+	memset(compact, 0, sizeof(*compact));
+	compact->size = sizeof(*compact);
+	compact->index = index;
+	compact->budget = budget;
+	return bt_ioctl(fd, BITMEM_COMPACT, compact);
+}
+
+int bt_trim(int fd, uint32_t index, uint64_t budget, struct bitmem_compact *trim)
+{
+	memset(trim, 0, sizeof(*trim));
+	trim->size = sizeof(*trim);
+	trim->index = index;
+	trim->budget = budget;
+	return bt_ioctl(fd, BITMEM_TRIM, trim);
+}
+
+int bt_limit(int fd, uint64_t limit, struct bitmem_limit *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->size = sizeof(*out);
+	out->limit = limit;
+	return bt_ioctl(fd, BITMEM_LIMIT, out);
+}
+
+int bt_segments(int fd, uint32_t id, uint64_t offset, struct bitmem_segments *out)
+{
+	out->size = sizeof(*out);
+	out->flags = 0;
+	out->id = id;
+	out->offset = offset;
+	return bt_ioctl(fd, BITMEM_SEGMENTS, out);
 }
 
 void *bt_map(int fd, size_t length, uint64_t offset)
@@ -266,6 +368,22 @@ void *bt_new(int fd, size_t length, struct bitmem_alloc *alloc)
 	return memory;
 }
 
+void *bt_new_file(int *fd, size_t length, struct bitmem_alloc *alloc)
+{
+	*fd = bt_open();
+	return *fd < 0 ? NULL : bt_new(*fd, length, alloc);
+}
+
+bool bt_quarantined(int fd, const struct bitmem_pool_info *before, uint64_t bytes)
+{
+	struct bitmem_pool_info now;
+
+	return !bt_total(fd, &now) && now.out_quarantined == before->out_quarantined + bytes &&
+	       now.out_allocated == before->out_allocated &&
+	       bt_free_bytes(&now) == bt_free_bytes(before) - bytes &&
+	       now.out_capacity == before->out_capacity;
+}
+
 int bt_wait_total(int fd, size_t offset, uint64_t value, unsigned int ms)
 {
 	const uint64_t began = bt_now_ns();
@@ -284,6 +402,20 @@ int bt_wait_total(int fd, size_t offset, uint64_t value, unsigned int ms)
 			return -ETIMEDOUT;
 		bt_sleep_ms(1);
 	}
+}
+
+int bt_wait_pinned(int fd, uint32_t id, uint64_t bytes, unsigned int ms)
+{
+	const uint64_t began = bt_now_ns();
+	struct bitmem_query query;
+	int err;
+
+	while (!(err = bt_query(fd, id, 0, &query)) && query.out_pinned != bytes) {
+		if (bt_now_ns() - began > ms * 1000000ull)
+			return -ETIMEDOUT;
+		bt_sleep_ms(1);
+	}
+	return err;
 }
 
 static void *watch_pools(void *arg)

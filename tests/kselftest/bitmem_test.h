@@ -68,7 +68,7 @@ int bt_ioctl(int fd, unsigned long cmd, void *arg);
 int bt_info(int fd, struct bitmem_info *info);
 int bt_pool(int fd, uint32_t index, struct bitmem_pool_info *pool);
 
-/** bt_total() - the sums of all pools' counters; the other members are 0. */
+/** bt_total() - the sums of all pools' counters, their highest level; the rest is 0. */
 int bt_total(int fd, struct bitmem_pool_info *total);
 
 /** bt_free_bytes() - what is free in a pool's (or the total's) counters. */
@@ -85,11 +85,39 @@ int bt_alloc_on(int fd, uint64_t length, int node, uint32_t flags, struct bitmem
 int bt_free(int fd, uint32_t id);
 int bt_query(int fd, uint32_t id, uint32_t flags, struct bitmem_query *query);
 
+/** bt_buffers() - how many ids a file has. */
+uint64_t bt_buffers(int fd);
+
+/** bt_publish() - give the buffer @id a name that the bits of @mode open to others. */
+int bt_publish(int fd, uint32_t id, const char *name, uint32_t mode);
+int bt_unpublish(int fd, uint32_t id);
+
+/** bt_attach() - get an id for the buffer that the user @uid named so. */
+int bt_attach(int fd, uint32_t uid, const char *name, uint32_t flags,
+	      struct bitmem_attach *attach);
+
+/** bt_range() - BITMEM_COMMIT or BITMEM_DECOMMIT, as @cmd says. */
+int bt_range(int fd, unsigned long cmd, uint32_t id, uint64_t offset, uint64_t length,
+	     struct bitmem_range *range);
+int bt_migrate(int fd, uint32_t id, int node, struct bitmem_migrate *migrate);
+int bt_compact(int fd, uint32_t index, uint64_t budget, struct bitmem_compact *compact);
+int bt_trim(int fd, uint32_t index, uint64_t budget, struct bitmem_compact *trim);
+int bt_limit(int fd, uint64_t limit, struct bitmem_limit *out);
+
+/**
+ * bt_segments() - BITMEM_SEGMENTS from @offset on. The outputs are in @out, of which only
+ * @count and @entries are looked at.
+ */
+int bt_segments(int fd, uint32_t id, uint64_t offset, struct bitmem_segments *out);
+
 /** bt_map() - map @length bytes at @offset, shared, to read and write; NULL with errno set. */
 void *bt_map(int fd, size_t length, uint64_t offset);
 
 /** bt_new() - bt_alloc() and bt_map() of the whole; NULL with errno set. */
 void *bt_new(int fd, size_t length, struct bitmem_alloc *alloc);
+
+/** bt_new_file() - bt_open() into *@fd and bt_new() of that; NULL with errno set. */
+void *bt_new_file(int *fd, size_t length, struct bitmem_alloc *alloc);
 
 /** bt_fill() - write a pattern that differs with every word and @seed. */
 void bt_fill(void *memory, size_t length, uint64_t seed);
@@ -103,6 +131,37 @@ ssize_t bt_nonzero(const void *memory, size_t length);
 /** bt_touch() - write one byte in every page. */
 void bt_touch(void *memory, size_t length, size_t page);
 
+/**
+ * bt_probe() - read a byte at @address: 0, or the signal that came of it, SIGBUS or SIGSEGV.
+ * Any thread may; the handlers stay.
+ */
+int bt_probe(const volatile void *address);
+
+/** bt_pin() - put @length bytes at @memory into a pipe, which refers to their pages until read. */
+int bt_pin(const int pipe[2], void *memory, size_t length);
+
+/**
+ * bt_unpin() - read @length bytes from the pipe: -EBADMSG unless they are those at @at in
+ * memory that bt_fill() filled with @seed.
+ */
+int bt_unpin(const int pipe[2], size_t length, size_t at, uint64_t seed);
+
+/**
+ * bt_pin_long() - pin @length bytes at @memory for long, as io_uring does with registered
+ * buffers. Returns what bt_unpin_long() wants, or -errno: -EOPNOTSUPP before Linux 6.5.
+ */
+int bt_pin_long(void *memory, size_t length);
+void bt_unpin_long(int pin);
+
+/**
+ * bt_disk() - the disk in $BITMEM_NVME to read and write, or else /dev/nvme0n1 to read,
+ * with O_DIRECT; -errno. *@ours says whether it may be written.
+ */
+int bt_disk(bool *ours);
+
+/** bt_node_of() - the NUMA node of the page at @address, or -errno. */
+int bt_node_of(void *address);
+
 /** bt_faults() - page faults of this thread so far that needed no I/O. */
 long bt_faults(void);
 
@@ -115,8 +174,14 @@ bool bt_vmflags(const void *memory, const char *flag);
 uint64_t bt_now_ns(void);
 void bt_sleep_ms(unsigned int ms);
 
+/** bt_quarantined() - whether @bytes moved from free to quarantine since @before, and no more. */
+bool bt_quarantined(int fd, const struct bitmem_pool_info *before, uint64_t bytes);
+
 /** bt_wait_total() - wait until a total's @offset'th u64 member is @value; -ETIMEDOUT. */
 int bt_wait_total(int fd, size_t offset, uint64_t value, unsigned int ms);
+
+/** bt_wait_pinned() - wait until BITMEM_QUERY says that @bytes of a buffer are pinned. */
+int bt_wait_pinned(int fd, uint32_t id, uint64_t bytes, unsigned int ms);
 
 #define BT_WAIT(fd, member, value, ms) \
 	bt_wait_total(fd, offsetof(struct bitmem_pool_info, member), value, ms)
@@ -132,6 +197,9 @@ bool bt_kernel_before(unsigned int major, unsigned int minor);
 
 /** bt_rounds() - $BITMEM_ROUNDS, or @fallback. */
 unsigned int bt_rounds(unsigned int fallback);
+
+/** bt_seconds() - $BITMEM_SECONDS, how long what goes on until then is to go on, or @fallback. */
+unsigned int bt_seconds(unsigned int fallback);
 
 /** bt_signal() and bt_await() - one byte through a pipe, so that processes take turns. */
 int bt_signal(const int pipe[2]);

@@ -8,10 +8,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/io_uring.h>
+#include <linux/mempolicy.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -62,6 +68,108 @@ void bt_touch(void *memory, size_t length, size_t page)
 
 	for (i = 0; i < length; i += page)
 		bytes[i] = 1;
+}
+
+static __thread sigjmp_buf probe_return;
+static __thread volatile sig_atomic_t probing;
+static pthread_once_t probe_once = PTHREAD_ONCE_INIT;
+
+/* A fault of anybody else's is not ours to hide: it comes again, and kills. */
+static void probe_failed(int sig)
+{
+	if (probing)
+		siglongjmp(probe_return, sig);
+	signal(sig, SIG_DFL);
+}
+
+static void probe_prepare(void)
+{
+	struct sigaction action = { .sa_handler = probe_failed };
+
+	sigaction(SIGBUS, &action, NULL);
+	sigaction(SIGSEGV, &action, NULL);
+}
+
+int bt_probe(const volatile void *address)
+{
+	int sig;
+
+	pthread_once(&probe_once, probe_prepare);
+	sig = sigsetjmp(probe_return, 1);
+	if (!sig) {
+		probing = 1;
+		(void)*(const volatile char *)address;
+	}
+	probing = 0;
+	return sig;
+}
+
+int bt_pin(const int pipe[2], void *memory, size_t length)
+{
+	struct iovec iov = { memory, length };
+	ssize_t done = vmsplice(pipe[1], &iov, 1, 0);
+
+	return done == (ssize_t)length ? 0 : done < 0 ? -errno : -EIO;
+}
+
+int bt_unpin(const int pipe[2], size_t length, size_t at, uint64_t seed)
+{
+	char *got = malloc(length);
+	char *want = malloc(at + length);
+	int err = -ENOMEM;
+
+	if (got && want) {
+		bt_fill(want, at + length, seed);
+		if (read(pipe[0], got, length) != (ssize_t)length)
+			err = -EIO;
+		else
+			err = memcmp(got, want + at, length) ? -EBADMSG : 0;
+	}
+	free(want);
+	free(got);
+	return err;
+}
+
+/* Without liburing: a ring that is never used but to hold the buffer. */
+int bt_pin_long(void *memory, size_t length)
+{
+	const struct iovec iov = { memory, length };
+	struct io_uring_params params = {};
+	int err, ring = syscall(SYS_io_uring_setup, 1, &params);
+
+	if (ring < 0)
+		return -errno;
+	if (!syscall(SYS_io_uring_register, ring, IORING_REGISTER_BUFFERS, &iov, 1))
+		return ring;
+	err = -errno;
+	close(ring);
+	return err;
+}
+
+void bt_unpin_long(int pin)
+{
+	syscall(SYS_io_uring_register, pin, IORING_UNREGISTER_BUFFERS, NULL, 0);
+	close(pin);
+}
+
+int bt_disk(bool *ours)
+{
+	const char *name = getenv("BITMEM_NVME");
+	int fd;
+
+	*ours = name;
+	fd = open(name ? name : "/dev/nvme0n1",
+		  (*ours ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int bt_node_of(void *address)
+{
+	int node;
+
+	if (syscall(SYS_get_mempolicy, &node, NULL, 0, address, MPOL_F_NODE | MPOL_F_ADDR))
+		return -errno;
+	return node;
 }
 
 long bt_faults(void)
@@ -168,12 +276,22 @@ bool bt_kernel_before(unsigned int major, unsigned int minor)
 	return have_major < major || (have_major == major && have_minor < minor);
 }
 
+static unsigned int number_of(const char *variable, unsigned int fallback)
+{
+	const char *text = getenv(variable);
+	unsigned long number = text ? strtoul(text, NULL, 10) : 0;
+
+	return number ? number : fallback;
+}
+
 unsigned int bt_rounds(unsigned int fallback)
 {
-	const char *text = getenv("BITMEM_ROUNDS");
-	unsigned long rounds = text ? strtoul(text, NULL, 10) : 0;
+	return number_of("BITMEM_ROUNDS", fallback);
+}
 
-	return rounds ? rounds : fallback;
+unsigned int bt_seconds(unsigned int fallback)
+{
+	return number_of("BITMEM_SECONDS", fallback);
 }
 
 int bt_signal(const int pipe[2])

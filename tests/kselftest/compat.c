@@ -3,7 +3,7 @@
  * The ioctls as a 32-bit process calls them. On x86-64 any process can enter the
  * kernel that way (int 0x80), so that no 32-bit compiler or library is needed.
  */
-#include "bitmem_test.h"
+#include "commands.h"
 
 #include <errno.h>
 #include <kselftest_harness.h>
@@ -150,6 +150,32 @@ TEST_F(compat, buffer)
 	free->id = id;
 	EXPECT_EQ(0, ioctl_32(self->t.fd, BITMEM_FREE, free));
 	EXPECT_EQ(-ENOENT, ioctl_32(self->t.fd, BITMEM_FREE, free));
+}
+
+/* Structures and numbers are the same for all commands; what is long inside is 64 bits wide. */
+TEST_F(compat, every_command)
+{
+	char native[BT_ARG_MAX];
+	size_t i;
+
+	for (i = 0; i < ARRAY_LEN(bt_commands); i++) {
+		const struct bt_command *command = &bt_commands[i];
+		int expected = command->privileged && geteuid() ? -EPERM : 0;
+
+		memset(self->arg, 0, sizeof(*self->arg));
+		ASSERT_EQ(0, bt_prepare(command, self->t.fd, self->arg));
+		memcpy(native, self->arg, command->first);
+		EXPECT_EQ(expected, ioctl_32(self->t.fd, command->cmd, self->arg))
+			TH_LOG("%s", command->name);
+		EXPECT_EQ(command->writes && !expected,
+			  !!memcmp(native, self->arg, command->first));
+		/* The structure ends where it does for others: not a byte is written behind it. */
+		EXPECT_EQ(0, ((char *)self->arg)[command->first]);
+		((char *)self->arg)[command->first] = 1;
+		*(uint32_t *)self->arg = command->first + 1;
+		EXPECT_EQ(-E2BIG, ioctl_32(self->t.fd, command->cmd, self->arg))
+			TH_LOG("%s", command->name);
+	}
 }
 
 TEST_F(compat, refused)

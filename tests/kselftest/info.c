@@ -14,8 +14,8 @@ BT_FIXTURE(info);
 
 TEST_F(info, layout)
 {
-	EXPECT_EQ(48, sizeof(struct bitmem_info));
-	EXPECT_EQ(136, sizeof(struct bitmem_pool_info));
+	EXPECT_EQ(56, sizeof(struct bitmem_info));
+	EXPECT_EQ(208, sizeof(struct bitmem_pool_info));
 	EXPECT_EQ(80, sizeof(struct bitmem_alloc));
 	EXPECT_EQ(16, sizeof(struct bitmem_free));
 	EXPECT_EQ(112, sizeof(struct bitmem_query));
@@ -39,7 +39,7 @@ TEST_F(info, machine)
 	EXPECT_LE(info.out_page_size, info.out_superblock_size);
 	EXPECT_TRUE(power_of_two(info.out_pmd_size));
 	EXPECT_LT(info.out_page_size, info.out_pmd_size);
-	EXPECT_EQ(0, info.out_features);
+	EXPECT_EQ(BITMEM_FEATURE_DMABUF | BITMEM_FEATURE_URING, info.out_features);
 	EXPECT_LE(1, info.out_pools);
 	EXPECT_LE(1, info.out_nodes);
 	/* The size of the kernel's huge pages is that of a middle page-table entry. */
@@ -79,7 +79,6 @@ TEST_F(info, pools)
 		EXPECT_LE(1, pool.out_width);
 		EXPECT_GE(64, pool.out_width);
 		EXPECT_EQ(0, pool.out_state & ~BITMEM_POOL_FILLING);
-		EXPECT_EQ(0, pool.__out_reserved);
 		EXPECT_TRUE(bt_adds_up(&pool));
 		EXPECT_EQ(0, pool.out_capacity % self->t.superblock);
 		EXPECT_EQ(0, pool.out_split % self->t.superblock);
@@ -88,6 +87,14 @@ TEST_F(info, pools)
 		EXPECT_LE(pool.out_capacity, pool.out_target);
 		EXPECT_LE(pool.out_buffers, pool.out_allocs);
 		EXPECT_LE(pool.out_fallbacks, pool.out_allocs);
+		EXPECT_LE(pool.out_reserve, pool.out_target);
+		EXPECT_LE(pool.out_target, pool.out_max);
+		EXPECT_LE(pool.out_emergency, pool.out_low);
+		EXPECT_LE(pool.out_low, pool.out_high);
+		EXPECT_LE(pool.out_high, pool.out_max);
+		EXPECT_LE(pool.out_gathered, pool.out_split);
+		EXPECT_LE(pool.out_reclaimable, bt_free_bytes(&pool));
+		EXPECT_GE(BITMEM_LEVEL_EMERGENCY, pool.out_level);
 	}
 }
 

@@ -1,129 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Loading and unloading the module: what its parameter takes, when it may go, and
- * that it takes nothing with it. Needs root and the module's path in $BITMEM_KO.
- *
- * If the module is loaded at first, it is again at the end, with the same
- * parameter, whatever became of the tests: they run in a child, and the parent
- * sees to it. If somebody uses the module, everything skips.
+ * Loading and unloading the module: what its parameters take, when it may go, and
+ * that it takes nothing with it.
  */
-#include "bitmem_test.h"
+#include "bitmem_load.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <kselftest_harness.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 
-#define SYSFS	"/sys/module/bitmem"
-#define PARAM	SYSFS "/parameters/pool_mb"
 #define MODEST	"pool_mb=64"
 
-/* Why nothing can be tested, or NULL; found out before the tests run. */
-static const char *obstacle;
-
-FIXTURE(load) {
-	const char *ko;
-};
-
-static int insmod(const char *path, const char *parameters)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
-
-	if (fd < 0)
-		return -errno;
-	err = syscall(SYS_finit_module, fd, parameters, 0) ? -errno : 0;
-	close(fd);
-	return err;
-}
-
-static int rmmod(void)
-{
-	return syscall(SYS_delete_module, "bitmem", O_NONBLOCK) ? -errno : 0;
-}
-
-static bool loaded(void)
-{
-	return !access(SYSFS, F_OK);
-}
-
-/* One file's first line, without its end; false if there is none. */
-static bool read_line(const char *path, char *line, int room)
-{
-	FILE *file = fopen(path, "re");
-	bool got;
-
-	if (!file)
-		return false;
-	got = fgets(line, room, file);
-	fclose(file);
-	if (got)
-		line[strcspn(line, "\n")] = '\0';
-	return got;
-}
-
-/* The node appears by devtmpfs, at once, but perhaps udev has yet to have its way. */
-static int open_device(void)
-{
-	int i, fd = -1;
-
-	for (i = 0; i < 200 && fd < 0; i++) {
-		fd = bt_open();
-		if (fd < 0)
-			bt_sleep_ms(5);
-	}
-	return fd;
-}
-
-/* udev may have the new device open for a moment. */
-static int rmmod_soon(void)
-{
-	int i, err = 0;
-
-	for (i = 0; i < 100; i++) {
-		err = rmmod();
-		if (err != -EWOULDBLOCK)
-			break;
-		bt_sleep_ms(10);
-	}
-	return err;
-}
-
-FIXTURE_SETUP(load)
-{
-	if (obstacle)
-		SKIP(return, "%s", obstacle);
-	self->ko = getenv("BITMEM_KO");
-}
-
-FIXTURE_TEARDOWN_PARENT(load)
-{
-	if (loaded())
-		EXPECT_EQ(0, rmmod_soon());
-}
-
-/* The sum of the figures that follow @key in lines of @path. */
-static int64_t sum_of(const char *path, const char *key)
-{
-	const size_t length = strlen(key);
-	FILE *file = fopen(path, "re");
-	char line[256];
-	int64_t sum = 0;
-
-	while (file && fgets(line, sizeof(line), file)) {
-		const char *at = line + strspn(line, " ");
-
-		if (!strncmp(at, key, length))
-			sum += strtoll(at + length, NULL, 10);
-	}
-	if (file)
-		fclose(file);
-	return sum;
-}
+BL_FIXTURE(load);
 
 /*
  * Memory that nobody has, in bytes. Superblocks just freed may stand in lists of
@@ -131,8 +22,8 @@ static int64_t sum_of(const char *path, const char *key)
  */
 static int64_t memory_free(void)
 {
-	return sum_of("/proc/meminfo", "MemFree:") * 1024 +
-	       sum_of("/proc/zoneinfo", "count:") * sysconf(_SC_PAGESIZE);
+	return bl_figure("/proc/meminfo", "MemFree:") * 1024 +
+	       bl_figure("/proc/zoneinfo", "count:") * sysconf(_SC_PAGESIZE);
 }
 
 /* Waits for @want bytes to be free, as what is freed may be so a little later. */
@@ -153,8 +44,8 @@ TEST_F_TIMEOUT(load, rounds, 600)
 	int64_t before;
 	unsigned int i;
 
-	ASSERT_EQ(0, insmod(self->ko, MODEST));
-	ASSERT_EQ(0, rmmod_soon());
+	ASSERT_EQ(0, bl_insmod(MODEST));
+	ASSERT_EQ(0, bl_rmmod_soon());
 	bt_sleep_ms(200);
 	before = memory_free();
 	for (i = 0; i < rounds; i++) {
@@ -162,15 +53,15 @@ TEST_F_TIMEOUT(load, rounds, 600)
 		struct bt t;
 		char *memory;
 
-		ASSERT_EQ(0, insmod(self->ko, MODEST));
-		close(open_device());
+		ASSERT_EQ(0, bl_insmod(MODEST));
+		close(bl_open());
 		ASSERT_EQ(NULL, bt_begin(&t));
 		memory = bt_new(t.fd, 16 * t.superblock + t.page, &alloc);
 		ASSERT_NE(NULL, memory);
 		bt_touch(memory, alloc.out_length, t.page);
 		ASSERT_EQ(0, munmap(memory, alloc.out_length));
 		ASSERT_EQ(0, close(t.fd));
-		ASSERT_EQ(0, rmmod_soon());
+		ASSERT_EQ(0, bl_rmmod_soon());
 		EXPECT_EQ(-1, access(BT_DEVICE, F_OK));
 	}
 	/* A superblock lost in every round would be 10 MiB. */
@@ -184,9 +75,9 @@ TEST_F(load, unload_while_filling)
 	int i;
 
 	for (i = 0; i < 5; i++) {
-		ASSERT_EQ(0, insmod(self->ko, "pool_mb=512"));
+		ASSERT_EQ(0, bl_insmod("pool_mb=512"));
 		bt_sleep_ms(7 * i);
-		ASSERT_EQ(0, rmmod_soon());
+		ASSERT_EQ(0, bl_rmmod_soon());
 	}
 }
 
@@ -197,8 +88,8 @@ TEST_F(load, allocate_while_filling)
 	struct bitmem_alloc alloc;
 	int fd;
 
-	ASSERT_EQ(0, insmod(self->ko, "pool_mb=512"));
-	fd = open_device();
+	ASSERT_EQ(0, bl_insmod("pool_mb=512"));
+	fd = bl_open();
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, bt_alloc(fd, 512 * BT_MIB, &alloc));
 	EXPECT_EQ(-ENOMEM, bt_alloc(fd, 1, &alloc));
@@ -216,23 +107,23 @@ TEST_F(load, killed_while_waiting)
 	for (i = 0; i < 3; i++) {
 		pid_t child;
 
-		ASSERT_EQ(0, insmod(self->ko, "pool_mb=512"));
+		ASSERT_EQ(0, bl_insmod("pool_mb=512"));
 		child = fork();
 		ASSERT_LE(0, child);
 		if (!child) {
 			struct bitmem_alloc alloc;
 
-			bt_alloc(open_device(), 512 * BT_MIB, &alloc);
+			bt_alloc(bl_open(), 512 * BT_MIB, &alloc);
 			pause();
 		}
 		bt_sleep_ms(10 + 10 * i);
 		ASSERT_EQ(0, kill(child, SIGKILL));
 		ASSERT_EQ(256 + SIGKILL, bt_reap(child));
-		fd = open_device();
+		fd = bl_open();
 		ASSERT_LE(0, fd);
 		EXPECT_EQ(0, BT_WAIT(fd, out_allocated, 0, 1000));
 		close(fd);
-		ASSERT_EQ(0, rmmod_soon());
+		ASSERT_EQ(0, bl_rmmod_soon());
 	}
 }
 
@@ -240,13 +131,13 @@ TEST_F(load, busy_while_open)
 {
 	int fd;
 
-	ASSERT_EQ(0, insmod(self->ko, MODEST));
-	fd = open_device();
+	ASSERT_EQ(0, bl_insmod(MODEST));
+	fd = bl_open();
 	ASSERT_LE(0, fd);
 	bt_sleep_ms(100);
-	EXPECT_EQ(-EWOULDBLOCK, rmmod());
+	EXPECT_EQ(-EWOULDBLOCK, bl_rmmod());
 	close(fd);
-	EXPECT_EQ(0, rmmod_soon());
+	EXPECT_EQ(0, bl_rmmod_soon());
 }
 
 TEST_F(load, busy_while_mapped)
@@ -255,17 +146,17 @@ TEST_F(load, busy_while_mapped)
 	char *memory;
 	int fd;
 
-	ASSERT_EQ(0, insmod(self->ko, MODEST));
-	fd = open_device();
+	ASSERT_EQ(0, bl_insmod(MODEST));
+	fd = bl_open();
 	memory = bt_new(fd, 3 * BT_MIB, &alloc);
 	ASSERT_NE(NULL, memory);
 	close(fd);
 	bt_sleep_ms(100);
-	EXPECT_EQ(-EWOULDBLOCK, rmmod());
+	EXPECT_EQ(-EWOULDBLOCK, bl_rmmod());
 	bt_fill(memory, 3 * BT_MIB, 1);
 	EXPECT_EQ(-1, bt_wrong(memory, 3 * BT_MIB, 1));
 	ASSERT_EQ(0, munmap(memory, 3 * BT_MIB));
-	EXPECT_EQ(0, rmmod_soon());
+	EXPECT_EQ(0, bl_rmmod_soon());
 }
 
 /* Pages in a pipe hold no module: it goes, and they are freed by whoever reads the pipe. */
@@ -277,8 +168,8 @@ TEST_F(load, unload_while_pinned)
 	struct iovec iov[2];
 	int fd, tube[2];
 
-	ASSERT_EQ(0, insmod(self->ko, MODEST));
-	fd = open_device();
+	ASSERT_EQ(0, bl_insmod(MODEST));
+	fd = bl_open();
 	memory = bt_new(fd, length, &alloc);
 	ASSERT_NE(NULL, memory);
 	memset(memory, 0x3c, length);
@@ -288,7 +179,7 @@ TEST_F(load, unload_while_pinned)
 	ASSERT_EQ(8192, vmsplice(tube[1], iov, 2, 0));
 	ASSERT_EQ(0, munmap(memory, length));
 	close(fd);
-	ASSERT_EQ(0, rmmod_soon());
+	ASSERT_EQ(0, bl_rmmod_soon());
 	ASSERT_EQ(4096, read(tube[0], bytes, sizeof(bytes)));
 	EXPECT_EQ(0x3c, bytes[0]);
 	EXPECT_EQ(0x3c, bytes[4095]);
@@ -303,13 +194,20 @@ TEST_F(load, bad_parameter)
 		"pool_mb=64,x", "pool_mb=,64", "pool_mb=1.5", "pool_mb=99999999",
 		"pool_mb=18446744073709551615", "pool_mb=8796093022208",
 		"pool_mb=1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1",
+		MODEST " max_mb=63", MODEST " max_mb=x", MODEST " max_mb=99999999",
+		MODEST " max_mb=18446744073709551615", MODEST " max_mb=-1",
+		MODEST " reserve_mb=-2", MODEST " reserve_mb=65", MODEST " reserve_mb=x",
+		MODEST " reserve_mb=9223372036854775807",
+		MODEST " dma32_mb=99999999", MODEST " dma32_mb=-1", MODEST " dma32_mb=x",
+		MODEST " dma32_mb=18446744073709551615",
+		MODEST " user_quota_mb=18446744073709551615", MODEST " user_quota_mb=x",
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(bad); i++) {
-		EXPECT_EQ(-EINVAL, insmod(self->ko, bad[i]))
+		EXPECT_EQ(-EINVAL, bl_insmod(bad[i]))
 			TH_LOG("%s", bad[i]);
-		EXPECT_FALSE(loaded());
+		EXPECT_FALSE(bl_loaded());
 		EXPECT_EQ(-1, access(BT_DEVICE, F_OK));
 	}
 }
@@ -320,8 +218,8 @@ TEST_F(load, total)
 	struct bitmem_pool_info total;
 	struct bt t;
 
-	ASSERT_EQ(0, insmod(self->ko, "pool_mb=66"));
-	close(open_device());
+	ASSERT_EQ(0, bl_insmod("pool_mb=66"));
+	close(bl_open());
 	ASSERT_EQ(NULL, bt_begin(&t));
 	ASSERT_EQ(0, bt_total(t.fd, &total));
 	EXPECT_EQ(66 * BT_MIB, total.out_target);
@@ -339,19 +237,19 @@ TEST_F(load, list)
 	uint32_t i;
 	int used;
 
-	ASSERT_EQ(0, insmod(self->ko, MODEST));
-	close(open_device());
+	ASSERT_EQ(0, bl_insmod(MODEST));
+	close(bl_open());
 	ASSERT_EQ(NULL, bt_begin(&t));
 	close(t.fd);
 	if (t.pools < 2 || t.pools > 8)
 		SKIP(return, "%u pools", t.pools);
-	ASSERT_EQ(0, rmmod_soon());
+	ASSERT_EQ(0, bl_rmmod_soon());
 	used = snprintf(parameter, sizeof(parameter), "pool_mb=");
 	for (i = 0; i < t.pools; i++)
 		used += snprintf(parameter + used, sizeof(parameter) - used, "%s%u",
 				 i ? "," : "", 32 * (i + 1));
-	ASSERT_EQ(0, insmod(self->ko, parameter));
-	close(open_device());
+	ASSERT_EQ(0, bl_insmod(parameter));
+	close(bl_open());
 	ASSERT_EQ(NULL, bt_begin(&t));
 	for (i = 0; i < t.pools; i++)
 		EXPECT_EQ(32 * (i + 1) * BT_MIB, t.before[i].out_capacity);
@@ -365,8 +263,8 @@ TEST_F(load, nothing)
 	struct bitmem_alloc alloc;
 	struct bt t;
 
-	ASSERT_EQ(0, insmod(self->ko, "pool_mb=0"));
-	close(open_device());
+	ASSERT_EQ(0, bl_insmod("pool_mb=0"));
+	close(bl_open());
 	ASSERT_EQ(NULL, bt_begin(&t));
 	EXPECT_EQ(-ENOMEM, bt_alloc(t.fd, 1, &alloc));
 	ASSERT_EQ(0, bt_total(t.fd, &total));
@@ -377,64 +275,10 @@ TEST_F(load, nothing)
 /* Twice at once there is no such thing. */
 TEST_F(load, twice)
 {
-	ASSERT_EQ(0, insmod(self->ko, MODEST));
-	EXPECT_EQ(-EEXIST, insmod(self->ko, MODEST));
-	EXPECT_EQ(0, rmmod_soon());
-	EXPECT_EQ(-ENOENT, rmmod());
+	ASSERT_EQ(0, bl_insmod(MODEST));
+	EXPECT_EQ(-EEXIST, bl_insmod(MODEST));
+	EXPECT_EQ(0, bl_rmmod_soon());
+	EXPECT_EQ(-ENOENT, bl_rmmod());
 }
 
-/* Unloads the module, and notes with what parameter it was loaded: "" if it was not. */
-static const char *make_room(char *parameter, int room)
-{
-	const char *ko = getenv("BITMEM_KO");
-	char value[200];
-
-	parameter[0] = '\0';
-	if (geteuid())
-		return "needs root";
-	if (!ko)
-		return "BITMEM_KO does not say where the module is";
-	if (access(ko, R_OK))
-		return "the module of BITMEM_KO cannot be read";
-	if (!loaded())
-		return NULL;
-	if (!read_line(PARAM, value, sizeof(value)))
-		return "the module's parameter cannot be read";
-	if (rmmod())
-		return "somebody uses the module";
-	snprintf(parameter, room, "pool_mb=%s", value);
-	return NULL;
-}
-
-/* Loads the module as it was, and waits for its pools. */
-static int restore(const char *parameter)
-{
-	const char *why = NULL;
-	struct bt t;
-	int err = insmod(getenv("BITMEM_KO"), parameter);
-
-	if (!err) {
-		close(open_device());
-		why = bt_begin(&t);
-	}
-	if (err || why)
-		printf("Bail out! %s: %s\n", parameter, why ?: strerror(-err));
-	return err || why;
-}
-
-int main(int argc, char **argv)
-{
-	char parameter[256];
-	int status;
-	pid_t child;
-
-	bt_lock();
-	obstacle = make_room(parameter, sizeof(parameter));
-	child = fork();
-	if (!child)
-		return test_harness_run(argc, argv);
-	status = child < 0 ? KSFT_FAIL : bt_reap(child);
-	if (parameter[0] && restore(parameter))
-		status = KSFT_FAIL;
-	return status < 256 ? status : KSFT_FAIL;
-}
+BL_MAIN

@@ -7,7 +7,6 @@
 
 #include <errno.h>
 #include <kselftest_harness.h>
-#include <linux/mempolicy.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -58,16 +57,6 @@ static void pools(struct __test_metadata *_metadata, FIXTURE_DATA(node) *self,
 		ASSERT_EQ(0, bt_pool(self->t.fd, i, &out[i]));
 }
 
-/* The node of the page at @address, or -errno. */
-static int node_of(void *address)
-{
-	int node;
-
-	if (syscall(SYS_get_mempolicy, &node, NULL, 0, address, MPOL_F_NODE | MPOL_F_ADDR))
-		return -errno;
-	return node;
-}
-
 /* Where the bytes are said to be, and where the pages are. */
 static void expect_node(struct __test_metadata *_metadata, FIXTURE_DATA(node) *self,
 			const struct bitmem_alloc *alloc, int node)
@@ -81,7 +70,7 @@ static void expect_node(struct __test_metadata *_metadata, FIXTURE_DATA(node) *s
 	for (i = 0; i < self->t.nodes; i++)
 		EXPECT_EQ((int)i == node ? alloc->out_length : 0, self->bytes[i]);
 	for (at = 0; at < alloc->out_length; at += 97 * self->t.page)
-		EXPECT_EQ(node, node_of(memory + at));
+		EXPECT_EQ(node, bt_node_of(memory + at));
 	ASSERT_EQ(0, munmap(memory, alloc->out_length));
 }
 

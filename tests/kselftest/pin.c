@@ -16,7 +16,6 @@
 #include <fcntl.h>
 #include <kselftest_harness.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #define SEED	0xd1a
 
@@ -45,44 +44,10 @@ FIXTURE_TEARDOWN_PARENT(pin)
 	EXPECT_EQ(NULL, why);
 }
 
-/* Puts @length bytes at @memory into the pipe without copying. */
-static int pin_pages(FIXTURE_DATA(pin) *self, char *memory, size_t length)
-{
-	struct iovec iov = { memory, length };
-	ssize_t done = vmsplice(self->pipe[1], &iov, 1, 0);
-
-	return done == (ssize_t)length ? 0 : done < 0 ? -errno : -EIO;
-}
-
 /* Reads a page from the pipe; its contents are those of @at in a buffer filled with SEED. */
 static int unpin_page(FIXTURE_DATA(pin) *self, size_t at)
 {
-	char *page = malloc(self->t.page);
-	char *want = malloc(at + self->t.page);
-	int err = -ENOMEM;
-
-	if (page && want) {
-		bt_fill(want, at + self->t.page, SEED);
-		if (read(self->pipe[0], page, self->t.page) != (ssize_t)self->t.page)
-			err = -EIO;
-		else
-			err = memcmp(page, want + at, self->t.page) ? -EBADMSG : 0;
-	}
-	free(want);
-	free(page);
-	return err;
-}
-
-static void expect_quarantined(struct __test_metadata *_metadata, FIXTURE_DATA(pin) *self,
-			       uint64_t bytes)
-{
-	struct bitmem_pool_info now;
-
-	ASSERT_EQ(0, bt_total(self->t.fd, &now));
-	EXPECT_EQ(self->before.out_quarantined + bytes, now.out_quarantined);
-	EXPECT_EQ(self->before.out_allocated, now.out_allocated);
-	EXPECT_EQ(bt_free_bytes(&self->before) - bytes, bt_free_bytes(&now));
-	EXPECT_EQ(self->before.out_capacity, now.out_capacity);
+	return bt_unpin(self->pipe, self->t.page, at, SEED);
 }
 
 /* Takes all that is free, and writes all over it. */
@@ -113,10 +78,10 @@ TEST_F_TIMEOUT(pin, whole_superblock, 60)
 	memory = bt_new(self->t.fd, length, &alloc);
 	ASSERT_NE(NULL, memory);
 	bt_fill(memory, length, SEED);
-	ASSERT_EQ(0, pin_pages(self, memory + at, self->t.page));
+	ASSERT_EQ(0, bt_pin(self->pipe, memory + at, self->t.page));
 	ASSERT_EQ(0, munmap(memory, length));
 	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
-	expect_quarantined(_metadata, self, length);
+	EXPECT_TRUE(bt_quarantined(self->t.fd, &self->before, length));
 	ASSERT_EQ(0, use_the_rest(self->t.fd, &rest));
 	EXPECT_EQ(-ENOMEM, bt_alloc(self->t.fd, 1, &alloc));
 	EXPECT_EQ(0, unpin_page(self, at));
@@ -138,11 +103,11 @@ TEST_F(pin, split_tail)
 	memory = bt_new(self->t.fd, length, &alloc);
 	ASSERT_NE(NULL, memory);
 	bt_fill(memory, length, SEED);
-	ASSERT_EQ(0, pin_pages(self, memory + 2 * self->t.page, self->t.page));
-	ASSERT_EQ(0, pin_pages(self, memory + 5 * self->t.page, 2 * self->t.page));
+	ASSERT_EQ(0, bt_pin(self->pipe, memory + 2 * self->t.page, self->t.page));
+	ASSERT_EQ(0, bt_pin(self->pipe, memory + 5 * self->t.page, 2 * self->t.page));
 	ASSERT_EQ(0, munmap(memory, length));
 	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
-	expect_quarantined(_metadata, self, 3 * self->t.page);
+	EXPECT_TRUE(bt_quarantined(self->t.fd, &self->before, 3 * self->t.page));
 	for (i = 0; i < 3; i++) {
 		EXPECT_EQ(0, unpin_page(self, (i ? 4 + i : 2) * self->t.page));
 		EXPECT_EQ(0, BT_WAIT(self->t.fd, out_quarantined,
@@ -162,13 +127,13 @@ TEST_F(pin, superblock_and_tail)
 	ASSERT_NE(NULL, memory);
 	bt_fill(memory, length, SEED);
 	/* The last page of the second superblock, and the second of the tail. */
-	ASSERT_EQ(0, pin_pages(self, memory + 2 * self->t.superblock - self->t.page,
+	ASSERT_EQ(0, bt_pin(self->pipe, memory + 2 * self->t.superblock - self->t.page,
 			       self->t.page));
-	ASSERT_EQ(0, pin_pages(self, memory + 3 * self->t.superblock + self->t.page,
+	ASSERT_EQ(0, bt_pin(self->pipe, memory + 3 * self->t.superblock + self->t.page,
 			       self->t.page));
 	ASSERT_EQ(0, munmap(memory, length));
 	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
-	expect_quarantined(_metadata, self, self->t.superblock + self->t.page);
+	EXPECT_TRUE(bt_quarantined(self->t.fd, &self->before, self->t.superblock + self->t.page));
 	EXPECT_EQ(0, unpin_page(self, 2 * self->t.superblock - self->t.page));
 	EXPECT_EQ(0, BT_WAIT(self->t.fd, out_quarantined,
 			     self->before.out_quarantined + self->t.page, 1000));
@@ -188,11 +153,11 @@ TEST_F(pin, often)
 	ASSERT_NE(NULL, memory);
 	bt_fill(memory, length, SEED);
 	for (i = 0; i < 8; i++)
-		ASSERT_EQ(0, pin_pages(self, memory + 3 * i / 2 * self->t.page, self->t.page));
-	ASSERT_EQ(0, pin_pages(self, memory, self->t.page));
+		ASSERT_EQ(0, bt_pin(self->pipe, memory + 3 * i / 2 * self->t.page, self->t.page));
+	ASSERT_EQ(0, bt_pin(self->pipe, memory, self->t.page));
 	ASSERT_EQ(0, munmap(memory, length));
 	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
-	expect_quarantined(_metadata, self, 8 * self->t.page);
+	EXPECT_TRUE(bt_quarantined(self->t.fd, &self->before, 8 * self->t.page));
 	for (i = 0; i < 8; i++)
 		EXPECT_EQ(0, unpin_page(self, 3 * i / 2 * self->t.page));
 	/* Seven are free now; the first page is still in the pipe once. */
@@ -215,10 +180,10 @@ TEST_F(pin, queried)
 	bt_fill(memory, length, SEED);
 	ASSERT_EQ(0, bt_query(self->t.fd, alloc.out_id, 0, &query));
 	EXPECT_EQ(0, query.out_pinned);
-	ASSERT_EQ(0, pin_pages(self, memory + self->t.superblock, self->t.page));
+	ASSERT_EQ(0, bt_pin(self->pipe, memory + self->t.superblock, self->t.page));
 	ASSERT_EQ(0, bt_query(self->t.fd, alloc.out_id, 0, &query));
 	EXPECT_EQ(self->t.superblock, query.out_pinned);
-	ASSERT_EQ(0, pin_pages(self, memory + 2 * self->t.superblock, self->t.page));
+	ASSERT_EQ(0, bt_pin(self->pipe, memory + 2 * self->t.superblock, self->t.page));
 	ASSERT_EQ(0, bt_query(self->t.fd, alloc.out_id, 0, &query));
 	EXPECT_EQ(self->t.superblock + self->t.page, query.out_pinned);
 	EXPECT_EQ(length, query.out_resident);
@@ -236,36 +201,26 @@ TEST_F(pin, owner_killed)
 
 	ASSERT_LE(0, child);
 	if (!child) {
-		int fd = bt_open();
 		struct bitmem_alloc alloc;
-		char *memory = bt_new(fd, length, &alloc);
+		int fd;
+		char *memory = bt_new_file(&fd, length, &alloc);
 
 		if (!memory)
 			_exit(1);
 		bt_fill(memory, length, SEED);
-		if (pin_pages(self, memory, self->t.page) ||
-		    pin_pages(self, memory + 2 * self->t.superblock, self->t.page))
+		if (bt_pin(self->pipe, memory, self->t.page) ||
+		    bt_pin(self->pipe, memory + 2 * self->t.superblock, self->t.page))
 			_exit(2);
 		kill(getpid(), SIGKILL);
 	}
 	ASSERT_EQ(256 + SIGKILL, bt_reap(child));
-	expect_quarantined(_metadata, self, self->t.superblock + self->t.page);
+	EXPECT_TRUE(bt_quarantined(self->t.fd, &self->before, self->t.superblock + self->t.page));
 	EXPECT_EQ(0, unpin_page(self, 0));
 	EXPECT_EQ(0, unpin_page(self, 2 * self->t.superblock));
 	EXPECT_EQ(0, BT_WAIT(self->t.fd, out_quarantined, self->before.out_quarantined, 1000));
 }
 
 BT_FIXTURE(dma);
-
-/* The disk to read from: *@ours says whether it may be written. */
-static int open_disk(bool *ours)
-{
-	const char *name = getenv("BITMEM_NVME");
-
-	*ours = name;
-	return open(name ? name : "/dev/nvme0n1",
-		    (*ours ? O_RDWR : O_RDONLY) | O_DIRECT | O_CLOEXEC);
-}
 
 /* Reads @length bytes through the page cache into ordinary memory, or NULL. */
 static char *read_cached(int direct, size_t length)
@@ -291,10 +246,10 @@ TEST_F(dma, read_from_disk)
 	struct bitmem_alloc alloc;
 	char *memory, *want;
 	bool ours;
-	int fd = open_disk(&ours);
+	int fd = bt_disk(&ours);
 
 	if (fd < 0)
-		SKIP(return, "no disk: %s", strerror(errno));
+		SKIP(return, "no disk: %s", strerror(-fd));
 	memory = bt_new(self->t.fd, length, &alloc);
 	ASSERT_NE(NULL, memory);
 	if (ours) {
@@ -338,18 +293,18 @@ TEST_F_TIMEOUT(dma, killed_while_reading, 300)
 	const unsigned int rounds = bt_rounds(20);
 	unsigned int i;
 	bool ours;
-	int fd = open_disk(&ours);
+	int fd = bt_disk(&ours);
 
 	if (fd < 0)
-		SKIP(return, "no disk: %s", strerror(errno));
+		SKIP(return, "no disk: %s", strerror(-fd));
 	for (i = 0; i < rounds; i++) {
 		pid_t child = fork();
 
 		ASSERT_LE(0, child);
 		if (!child) {
-			int own = bt_open();
 			struct bitmem_alloc alloc;
-			char *memory = bt_new(own, length, &alloc);
+			int own;
+			char *memory = bt_new_file(&own, length, &alloc);
 
 			while (memory && pread(fd, memory, length, 0) > 0)
 				;

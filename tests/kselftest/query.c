@@ -60,7 +60,7 @@ TEST_F(query, members)
 	EXPECT_EQ(length, query.out_resident);
 	EXPECT_EQ(0, query.out_pinned);
 	EXPECT_EQ(0, query.out_mappings);
-	EXPECT_EQ(0, query.__out_reserved);
+	EXPECT_EQ(0, query.out_exports);
 	EXPECT_STREQ("blk.0.attn_q.weight", (char *)query.out_tag);
 }
 

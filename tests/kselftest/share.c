@@ -81,9 +81,9 @@ TEST_F(share, fork_outlived)
 	parent = fork();
 	ASSERT_LE(0, parent);
 	if (!parent) {
-		int fd = bt_open();
 		struct bitmem_alloc alloc;
-		char *memory = bt_new(fd, length, &alloc);
+		int fd;
+		char *memory = bt_new_file(&fd, length, &alloc);
 
 		if (!memory)
 			_exit(1);
@@ -296,9 +296,9 @@ TEST_F(share, exec_lets_go)
 	child = fork();
 	ASSERT_LE(0, child);
 	if (!child) {
-		int fd = bt_open();
 		struct bitmem_alloc alloc;
-		char *memory = bt_new(fd, self->t.superblock, &alloc);
+		int fd;
+		char *memory = bt_new_file(&fd, self->t.superblock, &alloc);
 
 		if (!memory)
 			_exit(1);

@@ -108,17 +108,6 @@ static int register_memory(FIXTURE_DATA(uring) *self, void *memory, size_t lengt
 	return io_uring_register_buffers(&self->ring, &iov, 1);
 }
 
-static void expect_quarantined(struct __test_metadata *_metadata, FIXTURE_DATA(uring) *self,
-			       uint64_t bytes)
-{
-	struct bitmem_pool_info now;
-
-	ASSERT_EQ(0, bt_total(self->t.fd, &now));
-	EXPECT_EQ(self->before.out_quarantined + bytes, now.out_quarantined);
-	EXPECT_EQ(self->before.out_allocated, now.out_allocated);
-	EXPECT_EQ(bt_free_bytes(&self->before) - bytes, bt_free_bytes(&now));
-}
-
 TEST_F(uring, plain_read)
 {
 	struct bitmem_alloc alloc;
@@ -166,7 +155,7 @@ TEST_F_TIMEOUT(uring, freed_while_registered, 60)
 	ASSERT_EQ(0, register_memory(self, memory, self->length));
 	ASSERT_EQ(0, munmap(memory, self->length));
 	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
-	expect_quarantined(_metadata, self, self->length);
+	EXPECT_TRUE(bt_quarantined(self->t.fd, &self->before, self->length));
 
 	/* A read into it goes through, and hits nobody. */
 	ASSERT_EQ(0, bt_total(self->t.fd, &total));
@@ -196,7 +185,8 @@ TEST_F(uring, partly_registered)
 				     3 * self->t.page));
 	ASSERT_EQ(0, munmap(memory, self->length));
 	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
-	expect_quarantined(_metadata, self, self->t.superblock + 2 * self->t.page);
+	EXPECT_TRUE(bt_quarantined(self->t.fd, &self->before,
+				   self->t.superblock + 2 * self->t.page));
 	ASSERT_EQ(0, io_uring_unregister_buffers(&self->ring));
 	EXPECT_EQ(0, BT_WAIT(self->t.fd, out_quarantined, self->before.out_quarantined, 1000));
 }
@@ -213,14 +203,11 @@ TEST_F(uring, killed_while_registered)
 
 		ASSERT_LE(0, child);
 		if (!child) {
-			int fd = bt_open();
-			struct iovec iov = { NULL, self->length };
 			struct bitmem_alloc alloc;
-			struct io_uring ring;
+			int fd;
+			char *memory = bt_new_file(&fd, self->length, &alloc);
 
-			iov.iov_base = bt_new(fd, self->length, &alloc);
-			if (!iov.iov_base || io_uring_queue_init(8, &ring, 0) ||
-			    io_uring_register_buffers(&ring, &iov, 1))
+			if (!memory || bt_pin_long(memory, self->length) < 0)
 				_exit(1);
 			kill(getpid(), SIGKILL);
 		}

@@ -5,6 +5,7 @@
  */
 #include <bitmem/bitmem.h>
 #include <bitmem/dtype.h>
+#include <bitmem/events.h>
 #include <bitmem/model.h>
 
 #include <cerrno>
@@ -46,6 +47,7 @@ static void use(struct bitmem *ctx)
 	check(!bitmem_dtype_bytes(BITMEM_F16, 2, shape, 1, &bytes) && bytes == 256, "dtype");
 	bitmem_model_options_init(&options);
 	check(!bitmem_model_load(ctx, "/nonexistent", &options) && errno == ENOENT, "model");
+	check(!bitmem_events_open(~0u) && errno == EINVAL, "events");
 	check(bitmem_close(ctx) == 0, "close");
 }
 

@@ -38,6 +38,7 @@
  * EOPNOTSUPP		a flag, reserved member or value that this kernel does not know
  * EOVERFLOW		a length or offset is beyond what arithmetic can hold
  * ENOENT		no such buffer id, pool index or name
+ * ENXIO		some of the buffer is not committed
  * ENOMEM		the pool has not enough free pages, or the kernel is out of memory
  * EDQUOT		the user's quota or the file's limit would be exceeded
  * EAGAIN		BITMEM_ALLOC_NOWAIT, and the call would have to wait
@@ -398,7 +399,8 @@ struct bitmem_free_many {
  * back: touching it then is a SIGBUS, its content is lost, and it no longer
  * counts against any quota. What is pinned keeps its memory (and content), and is
  * counted in @out_skipped; part of a superblock can only be given back if nothing
- * pins the rest of it. EBUSY if the buffer is held in place as a whole.
+ * pins the rest of it. EBUSY if the buffer is held in place as a whole, or
+ * exported.
  *
  * A BITMEM_ALLOC_CONTIG buffer can only be decommitted as a whole (else EINVAL).
  *
@@ -429,9 +431,9 @@ struct bitmem_range {
  * @id: the buffer
  * @out_fd: a new dma-buf file descriptor, close-on-exec
  *
- * The dma-buf keeps the buffer. A buffer that is read-only here can only be
- * exported read-only (else EACCES). Devices can map it only while all of it is
- * committed.
+ * The dma-buf keeps the buffer, and all of its memory: ENXIO if some of it is not
+ * committed. A buffer that is read-only here can only be exported read-only (else
+ * EACCES).
  */
 struct bitmem_export {
 	__u32 size;

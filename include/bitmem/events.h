@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * @file events.h
+ * @brief libbitmem-events: what the kernel module tells over generic netlink.
+ *
+ * A library of its own (-lbitmem-events), so that programs that do without need no
+ * libnl. It keeps no global state. Different objects may be used by different
+ * threads at once; one object by one thread at a time. Functions return 0 or a
+ * negative errno unless they say otherwise; ENOENT means that the module is not
+ * loaded, or that this is not the initial network namespace.
+ *
+ * Structures are filled in by the library and may grow at their end.
+ */
+#ifndef BITMEM_EVENTS_H
+#define BITMEM_EVENTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#ifndef BITMEM_API
+#if defined(__GNUC__)
+#define BITMEM_API __attribute__((visibility("default")))
+#else
+#define BITMEM_API
+#endif
+#endif
+
+/** A subscription to events. */
+struct bitmem_events;
+
+/** What happened; in brackets the members of struct bitmem_event that say more. */
+enum bitmem_event_type {
+	/** A pool's level changed [pool, node, level, free, capacity]. */
+	BITMEM_EVENT_PRESSURE = 1,
+	/**
+	 * A pool refused requests [pool, node, bytes: what the last of them wanted,
+	 * count: how many]. At most once a second for each pool.
+	 */
+	BITMEM_EVENT_EXHAUSTED = 2,
+	/** Pages given back are still referenced by somebody [pool, node, bytes]. */
+	BITMEM_EVENT_QUARANTINE = 3,
+	/** A compaction moved pages [pool, node, moved, freed, skipped]. */
+	BITMEM_EVENT_COMPACTED = 4,
+	/** Memory is hardware-poisoned [pool, node, bytes]. */
+	BITMEM_EVENT_RETIRED = 5,
+	/** Memory went back to the system [pool, node, bytes]. */
+	BITMEM_EVENT_SHRUNK = 6,
+	/**
+	 * A file was closed, or its last process died, with buffers not freed [file,
+	 * buffers, bytes; with BITMEM_EVENTS_OWNERS also pid, uid, comm].
+	 */
+	BITMEM_EVENT_RECLAIMED = 7,
+	/** Events were lost, as they were not read fast enough. */
+	BITMEM_EVENT_LOST = 8,
+};
+
+/** No process, no user. */
+#define BITMEM_EVENT_NOBODY UINT32_MAX
+
+/** An event. Members that its type does not name are 0. */
+struct bitmem_event {
+	enum bitmem_event_type type;
+	/** Index of the pool. */
+	uint32_t pool;
+	/** Its NUMA node. */
+	uint32_t node;
+	/** 0 none, 1 low, 2 emergency. */
+	uint32_t level;
+	uint64_t free;
+	uint64_t capacity;
+	uint64_t bytes;
+	uint64_t count;
+	uint64_t moved;
+	uint64_t freed;
+	uint64_t skipped;
+	/** The file's number, as in bitmem_nl_buffer and in fdinfo. */
+	uint64_t file;
+	uint64_t buffers;
+	/** The process that opened the file, or BITMEM_EVENT_NOBODY. */
+	uint32_t pid;
+	/** The user who did, or BITMEM_EVENT_NOBODY. */
+	uint32_t uid;
+	/** The process's name; empty if it is gone. */
+	char comm[16];
+};
+
+/** Ask for processes and users, too; needs CAP_SYS_ADMIN. */
+#define BITMEM_EVENTS_OWNERS (1u << 0)
+
+/**
+ * Subscribes.
+ * @param flags  BITMEM_EVENTS_*
+ * @return the subscription; NULL with errno: ENOENT, EPERM, EINVAL (a flag that is
+ *         not known), ENOMEM …
+ */
+BITMEM_API struct bitmem_events *bitmem_events_open(unsigned int flags);
+
+/** Ends a subscription. NULL does nothing. */
+BITMEM_API void bitmem_events_close(struct bitmem_events *events);
+
+/** A file descriptor that is readable, for poll(2), when there are events. */
+BITMEM_API int bitmem_events_fd(const struct bitmem_events *events);
+
+/** Told of an event. Not 0 ends the call that reads. It must not close the subscription. */
+typedef int (*bitmem_event_fn)(const struct bitmem_event *event, void *data);
+
+/**
+ * Calls @p fn for each event that is there; does not wait.
+ * @return 0; what @p fn returned if that was not 0 (events that came in the same
+ *         message as the last one are gone); or a negative errno.
+ */
+BITMEM_API int bitmem_events_read(struct bitmem_events *events, bitmem_event_fn fn, void *data);
+
+/** A pool; bytes, and all of them taken together. docs/kernel.md says what each figure means. */
+struct bitmem_nl_pool {
+	uint32_t index;
+	uint32_t node;
+	uint32_t width;
+	uint32_t state;
+	uint32_t level;
+	uint64_t target;
+	uint64_t max;
+	uint64_t reserve;
+	uint64_t low;
+	uint64_t high;
+	uint64_t emergency;
+	uint64_t capacity;
+	uint64_t zeroed;
+	uint64_t dirty;
+	uint64_t allocated;
+	uint64_t quarantined;
+	uint64_t retired;
+	uint64_t largest;
+	uint64_t split;
+	uint64_t buffers;
+	uint64_t allocs;
+	uint64_t fallbacks;
+	uint64_t failures;
+	uint64_t gathered;
+	uint64_t reclaimable;
+	uint64_t returned;
+	uint64_t moved;
+};
+
+/** Told of a pool. Not 0 ends the call, and is its result. */
+typedef int (*bitmem_nl_pool_fn)(const struct bitmem_nl_pool *pool, void *data);
+
+/** Calls @p fn for each pool. */
+BITMEM_API int bitmem_nl_pools(bitmem_nl_pool_fn fn, void *data);
+
+/** A buffer. */
+struct bitmem_nl_buffer {
+	/** The number of the file that it is charged to, as in fdinfo. */
+	uint64_t file;
+	/** Where mmap() finds it, as in /proc/PID/maps; no two buffers have the same. */
+	uint64_t offset;
+	uint64_t length;
+	/** Bytes that have memory. */
+	uint64_t resident;
+	uint64_t age_ns;
+	uint32_t uid;
+	/** The process that opened the file, or 0 if it is in no namespace seen here. */
+	uint32_t pid;
+	/** An id of it in that file, or 0. */
+	uint32_t id;
+	/** Ids that lead to it, in all files. */
+	uint32_t handles;
+	uint32_t mappings;
+	uint32_t exports;
+	/** Made by mmap(). */
+	bool anon;
+	/** Held in place. */
+	bool fixed;
+	/** The file has been closed by everybody, and has no mappings. */
+	bool closed;
+	/** The process's name; empty if it is gone. */
+	char comm[16];
+	/** As given when it was allocated: any bytes. */
+	char tag[32];
+	/** As published, or empty. */
+	char name[64];
+};
+
+/** Told of a buffer. Not 0 ends the call, and is its result. */
+typedef int (*bitmem_nl_buffer_fn)(const struct bitmem_nl_buffer *buffer, void *data);
+
+/**
+ * Calls @p fn for each buffer: with CAP_SYS_ADMIN everybody's, else one's own
+ * effective user's. A buffer that lives all the while is told of once.
+ */
+BITMEM_API int bitmem_nl_buffers(bitmem_nl_buffer_fn fn, void *data);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BITMEM_EVENTS_H */

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Dumps: a request, and a callback for each message of the answer. */
+#include <errno.h>
+
+#include <bitmem/events.h>
+#include <linux/bitmem_netlink.h>
+#include <netlink/genl/genl.h>
+#include <netlink/socket.h>
+
+#include "genl.h"
+
+/* A dump under way. */
+struct dump {
+	const struct genl_field *fields;
+	size_t n_fields;
+	/* Calls the caller's function for a message's structure. */
+	int (*tell)(struct nlmsghdr *header, const struct dump *dump);
+	bitmem_nl_pool_fn pool_fn;
+	bitmem_nl_buffer_fn buffer_fn;
+	void *data;
+	int result;
+};
+
+#define POOL(_attr, _kind, _member) \
+	GENL_FIELD(BITMEM_A_POOL_##_attr, GENL_##_kind, bitmem_nl_pool, _member)
+
+static const struct genl_field pool_fields[] = {
+	POOL(INDEX, U32, index),
+	POOL(NODE, U32, node),
+	POOL(WIDTH, U32, width),
+	POOL(STATE, U32, state),
+	POOL(LEVEL, U32, level),
+	POOL(TARGET, U64, target),
+	POOL(MAX_BYTES, U64, max),
+	POOL(RESERVE, U64, reserve),
+	POOL(LOW, U64, low),
+	POOL(HIGH, U64, high),
+	POOL(EMERGENCY, U64, emergency),
+	POOL(CAPACITY, U64, capacity),
+	POOL(ZEROED, U64, zeroed),
+	POOL(DIRTY, U64, dirty),
+	POOL(ALLOCATED, U64, allocated),
+	POOL(QUARANTINED, U64, quarantined),
+	POOL(RETIRED, U64, retired),
+	POOL(LARGEST, U64, largest),
+	POOL(SPLIT, U64, split),
+	POOL(BUFFERS, U64, buffers),
+	POOL(ALLOCS, U64, allocs),
+	POOL(FALLBACKS, U64, fallbacks),
+	POOL(FAILURES, U64, failures),
+	POOL(GATHERED, U64, gathered),
+	POOL(RECLAIMABLE, U64, reclaimable),
+	POOL(RETURNED, U64, returned),
+	POOL(MOVED, U64, moved),
+};
+
+#define BUFFER(_attr, _kind, _member) \
+	GENL_FIELD(BITMEM_A_BUFFER_##_attr, GENL_##_kind, bitmem_nl_buffer, _member)
+
+static const struct genl_field buffer_fields[] = {
+	BUFFER(FILE, U64, file),
+	BUFFER(OFFSET, U64, offset),
+	BUFFER(LENGTH, U64, length),
+	BUFFER(RESIDENT, U64, resident),
+	BUFFER(AGE_NS, U64, age_ns),
+	BUFFER(UID, U32, uid),
+	BUFFER(PID, U32, pid),
+	BUFFER(ID, U32, id),
+	BUFFER(HANDLES, U32, handles),
+	BUFFER(MAPPINGS, U32, mappings),
+	BUFFER(EXPORTS, U32, exports),
+	BUFFER(ANON, FLAG, anon),
+	BUFFER(FIXED, FLAG, fixed),
+	BUFFER(CLOSED, FLAG, closed),
+	BUFFER(COMM, TEXT, comm),
+	BUFFER(TAG, TEXT, tag),
+	BUFFER(NAME, TEXT, name),
+};
+
+static int tell_pool(struct nlmsghdr *header, const struct dump *dump)
+{
+	struct bitmem_nl_pool pool = {0};
+	int err = genl_decode(header, dump->fields, dump->n_fields, &pool);
+
+	return err ? err : dump->pool_fn(&pool, dump->data);
+}
+
+static int tell_buffer(struct nlmsghdr *header, const struct dump *dump)
+{
+	struct bitmem_nl_buffer buffer = {0};
+	int err = genl_decode(header, dump->fields, dump->n_fields, &buffer);
+
+	return err ? err : dump->buffer_fn(&buffer, dump->data);
+}
+
+static int take_message(struct nl_msg *message, void *data)
+{
+	struct dump *dump = data;
+
+	dump->result = dump->tell(nlmsg_hdr(message), dump);
+	return dump->result ? NL_STOP : NL_OK;
+}
+
+static int run(struct dump *dump, uint8_t cmd)
+{
+	struct nl_sock *socket;
+	int family;
+	int err = genl_open(&socket, &family);
+
+	if (err)
+		return err;
+	err = nl_socket_modify_cb(socket, NL_CB_VALID, NL_CB_CUSTOM, take_message, dump);
+	if (!err)
+		err = genl_send_simple(socket, family, cmd, BITMEM_FAMILY_VERSION, NLM_F_DUMP);
+	if (err >= 0)
+		err = nl_recvmsgs_default(socket);
+	nl_socket_free(socket);
+	if (dump->result)
+		return dump->result;
+	return err < 0 ? genl_errno(err) : 0;
+}
+
+int bitmem_nl_pools(bitmem_nl_pool_fn fn, void *data)
+{
+	struct dump dump = {
+		.fields = pool_fields,
+		.n_fields = sizeof(pool_fields) / sizeof(pool_fields[0]),
+		.tell = tell_pool,
+		.pool_fn = fn,
+		.data = data,
+	};
+
+	return run(&dump, BITMEM_NL_CMD_POOL_GET);
+}
+
+int bitmem_nl_buffers(bitmem_nl_buffer_fn fn, void *data)
+{
+	struct dump dump = {
+		.fields = buffer_fields,
+		.n_fields = sizeof(buffer_fields) / sizeof(buffer_fields[0]),
+		.tell = tell_buffer,
+		.buffer_fn = fn,
+		.data = data,
+	};
+
+	return run(&dump, BITMEM_NL_CMD_BUFFER_GET);
+}

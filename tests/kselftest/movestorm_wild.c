@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The threads of movestorm that move, pin, map and touch pages without knowing what is in
+ * them. Contents that matter are only ever read here.
+ */
+#include "movestorm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+static __thread sigjmp_buf bail;
+static __thread volatile sig_atomic_t may_bail;
+
+/* Where nothing is committed, a touch is a SIGBUS. Anywhere else it ends the test. */
+static void on_bus(int signal)
+{
+	if (may_bail)
+		siglongjmp(bail, 1);
+	_exit(128 + signal);
+}
+
+int wild_handlers(void)
+{
+	struct sigaction action = { .sa_handler = on_bus, .sa_flags = SA_NODEFER };
+
+	return sigaction(SIGBUS, &action, NULL) ? -errno : 0;
+}
+
+/* memcpy() of what may not be there; false if it was not. */
+bool wild_copy(void *to, const void *from, size_t length)
+{
+	bool there = false;
+
+	if (!sigsetjmp(bail, 0)) {
+		may_bail = 1;
+		memcpy(to, from, length);
+		there = true;
+	}
+	may_bail = 0;
+	return there;
+}
+
+static char *any_page(struct fighter *me, struct buffer *buffer)
+{
+	const size_t page = me->storm->t->page;
+
+	return buffer->memory + roll(me, buffer->length / page) * page;
+}
+
+static struct buffer *any_buffer(struct fighter *me)
+{
+	return &me->storm->buffers[roll(me, BUFFERS)];
+}
+
+static struct buffer *any_wild(struct fighter *me)
+{
+	return &me->storm->buffers[WILD + roll(me, BUFFERS - WILD)];
+}
+
+/* Write faults, as fast as they come, into what others give away and get back. */
+void wild_write(struct fighter *me)
+{
+	char *to = any_page(me, any_wild(me));
+	const char byte = 1;
+
+	wild_copy(to, &byte, 1);
+}
+
+static void expect(struct fighter *me, int err, int excuse)
+{
+	if (err && err != excuse)
+		count(&me->storm->refused);
+}
+
+/* All of a wild buffer, or some pages of it, go, to the system if that is possible; and come. */
+void wild_churn(struct fighter *me)
+{
+	struct storm *storm = me->storm;
+	struct buffer *buffer = any_wild(me);
+	const size_t page = storm->t->page;
+	size_t from = 0, length = buffer->length;
+	struct bitmem_range range;
+	uint32_t i;
+
+	if (roll(me, 3)) {
+		from = roll(me, buffer->length / page) * page;
+		length = (1 + roll(me, (buffer->length - from) / page)) * page;
+	}
+	expect(me, bt_range(storm->fd, BITMEM_DECOMMIT, buffer->alloc.out_id, from, length,
+			    &range), -ENOMEM);
+	for (i = 0; storm->trims && i < storm->t->pools; i++) {
+		struct bitmem_compact trim = {
+			.size = sizeof(trim), .index = i, .budget = storm->t->superblock,
+		};
+
+		expect(me, bt_ioctl(storm->fd, BITMEM_TRIM, &trim), 0);
+	}
+	expect(me, bt_range(storm->fd, BITMEM_COMMIT, buffer->alloc.out_id, 0, buffer->length,
+			    &range), -ENOMEM);
+}
+
+/* What was trimmed is to be had again. */
+void wild_refill(struct fighter *me)
+{
+	struct storm *storm = me->storm;
+	uint32_t i;
+
+	for (i = 0; i < storm->t->pools; i++) {
+		expect(me, set_pool(&storm->nl, i, storm->t->before[i].out_target,
+				    storm->t->before[i].out_reserve / 2), 0);
+	}
+	bt_sleep_ms(50);
+}
+
+void wild_compact(struct fighter *me)
+{
+	const struct bt *t = me->storm->t;
+	struct bitmem_compact out;
+
+	expect(me, bt_compact(me->storm->fd, roll(me, t->pools),
+			      roll(me, 2) * 64 * t->page, &out), -ENOMEM);
+	bt_sleep_ms(roll(me, 5));
+}
+
+void wild_migrate(struct fighter *me)
+{
+	const struct bt *t = me->storm->t;
+	struct bitmem_migrate out;
+
+	expect(me, bt_migrate(me->storm->fd, any_buffer(me)->alloc.out_id,
+			      t->before[roll(me, t->pools)].out_node, &out), -ENOMEM);
+	bt_sleep_ms(roll(me, 10));
+}
+
+/* Pages go into a pipe, stay for a moment, and are dropped. */
+void wild_splice(struct fighter *me)
+{
+	const size_t page = me->storm->t->page;
+	char sink[4096];
+	struct iovec iov;
+	ssize_t in;
+
+	iov = (struct iovec){ any_page(me, any_buffer(me)), (1 + roll(me, 3)) * page };
+	in = vmsplice(me->pipe[1], &iov, 1, SPLICE_F_NONBLOCK);
+	bt_sleep_ms(roll(me, 3));
+	while (in > 0) {
+		ssize_t out = read(me->pipe[0], sink, sizeof(sink));
+
+		if (out <= 0)
+			break;
+		in -= out;
+	}
+}
+
+void wild_lock(struct fighter *me)
+{
+	struct buffer *buffer = any_buffer(me);
+	char *from = any_page(me, buffer);
+	const size_t page = me->storm->t->page;
+	const size_t most = (buffer->memory + buffer->length - from) / page;
+	const size_t length = (1 + roll(me, most)) * page;
+
+	/* It faults in what is there, and fails where nothing is. */
+	mlock(from, length);
+	munlock(from, length);
+}
+
+/* A child that writes like the others, and is killed while it does; or goes by itself. */
+void wild_fork(struct fighter *me)
+{
+	const bool killed = roll(me, 2);
+	pid_t child = fork();
+	int i, status;
+
+	if (!child) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (i = 0; i < 200 || killed; i++)
+			wild_write(me);
+		_exit(0);
+	}
+	if (child < 0)
+		return;
+	if (killed) {
+		bt_sleep_ms(1 + roll(me, 30));
+		kill(child, SIGKILL);
+	}
+	status = bt_reap(child);
+	if (status != (killed ? 256 + SIGKILL : 0))
+		count(&me->storm->refused);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* libbitmem-events: subscriptions and dumps, against what the device does and says. */
+#include <bitmem/events.h>
+#include <fcntl.h>
+#include <linux/bitmem.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib_test.h"
+
+#define SOON 5000
+
+static int device_open(void)
+{
+	const char *path = getenv("BITMEM_DEVICE");
+
+	return open(path ? path : "/dev/bitmem", O_RDWR | O_CLOEXEC);
+}
+
+static int device_alloc(int fd, size_t length, const char *tag, uint64_t *offset)
+{
+	struct bitmem_alloc alloc = {
+		.size = sizeof(alloc), .length = length, .node = BITMEM_NODE_ANY,
+	};
+
+	memcpy(alloc.tag, tag, strnlen(tag, sizeof(alloc.tag) - 1));
+	if (ioctl(fd, BITMEM_ALLOC, &alloc))
+		return -errno;
+	*offset = alloc.out_offset;
+	return 0;
+}
+
+/* What a test heard: the last event of a type for a file (or pool), and how many. */
+struct heard {
+	enum bitmem_event_type type;
+	uint32_t pid;
+	int n;
+	struct bitmem_event event;
+};
+
+static int hear(const struct bitmem_event *event, void *data)
+{
+	struct heard *heard = data;
+
+	if (event->type != heard->type || (heard->pid && event->pid != heard->pid))
+		return 0;
+	heard->event = *event;
+	heard->n++;
+	return 0;
+}
+
+/* Reads until one was heard, or it is late. */
+static int wait_for(struct bitmem_events *events, struct heard *heard)
+{
+	struct pollfd pfd = { .fd = bitmem_events_fd(events), .events = POLLIN };
+	int err = 0;
+
+	while (!err && !heard->n && poll(&pfd, 1, SOON) == 1)
+		err = bitmem_events_read(events, hear, heard);
+	return err;
+}
+
+FIXTURE(events)
+{
+	int fd;
+	struct bitmem_events *events;
+};
+
+FIXTURE_SETUP(events)
+{
+	self->fd = device_open();
+	if (self->fd < 0)
+		SKIP(return, "no bitmem device");
+	self->events = bitmem_events_open(geteuid() ? 0 : BITMEM_EVENTS_OWNERS);
+	ASSERT_NE(NULL, self->events);
+}
+
+FIXTURE_TEARDOWN(events)
+{
+	bitmem_events_close(self->events);
+	close(self->fd);
+	EXPECT_FALSE(test_leaks());
+}
+
+TEST(flags)
+{
+	errno = 0;
+	EXPECT_EQ(NULL, bitmem_events_open(1u << 31));
+	EXPECT_EQ(EINVAL, errno);
+	bitmem_events_close(NULL);
+}
+
+static int never(const struct bitmem_nl_buffer *buffer, void *data)
+{
+	return -ENOTRECOVERABLE;
+}
+
+/* Without the module, or where it does not show: ENOENT, and no descriptor is left open. */
+TEST(absent)
+{
+	int fd = device_open(), fds = test_fds();
+
+	if (fd >= 0) {
+		close(fd);
+		SKIP(return, "the device is there");
+	}
+	errno = 0;
+	EXPECT_EQ(NULL, bitmem_events_open(0));
+	EXPECT_EQ(ENOENT, errno);
+	EXPECT_EQ(-ENOENT, bitmem_nl_buffers(never, NULL));
+	EXPECT_EQ(fds, test_fds());
+	EXPECT_FALSE(test_leaks());
+}
+
+TEST_F(events, nothing_to_read)
+{
+	struct heard heard = { .type = BITMEM_EVENT_LOST };
+	int fds = test_fds();
+	struct bitmem_events *other = bitmem_events_open(0);
+
+	ASSERT_NE(NULL, other);
+	EXPECT_EQ(0, bitmem_events_read(other, hear, &heard));
+	EXPECT_EQ(0, heard.n);
+	bitmem_events_close(other);
+	EXPECT_EQ(fds, test_fds());
+}
+
+/* A process that is killed with two buffers. */
+TEST_F(events, reclaimed)
+{
+	struct heard heard = { .type = BITMEM_EVENT_RECLAIMED };
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	int ready[2];
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(ready));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		uint64_t offset;
+		int fd = device_open();
+
+		if (!device_alloc(fd, 1, "a", &offset) && !device_alloc(fd, 1, "b", &offset) &&
+		    write(ready[1], "", 1) == 1)
+			pause();
+		_exit(1);
+	}
+	ASSERT_EQ(1, read(ready[0], &byte, 1));
+	kill(pid, SIGKILL);
+	ASSERT_EQ(pid, waitpid(pid, NULL, 0));
+	if (!geteuid())
+		heard.pid = (uint32_t)pid;
+	ASSERT_EQ(0, wait_for(self->events, &heard));
+	ASSERT_EQ(1, heard.n);
+	if (geteuid()) {
+		EXPECT_EQ(BITMEM_EVENT_NOBODY, heard.event.pid);
+		EXPECT_EQ(BITMEM_EVENT_NOBODY, heard.event.uid);
+		return;
+	}
+	EXPECT_EQ(2, heard.event.buffers);
+	EXPECT_EQ(2 * page, heard.event.bytes);
+	EXPECT_NE(0, heard.event.file);
+	EXPECT_EQ(0, heard.event.uid);
+}
+
+static int stop_at_once(const struct bitmem_event *event, void *data)
+{
+	++*(int *)data;
+	return 42;
+}
+
+/* Leaves a buffer in a file that is closed, @n times. */
+static int leak(int n)
+{
+	uint64_t offset;
+	int i, err = 0;
+
+	for (i = 0; i < n && !err; i++) {
+		int fd = device_open();
+
+		err = device_alloc(fd, 1, "", &offset);
+		close(fd);
+	}
+	return err;
+}
+
+TEST_F(events, the_callback_ends_it)
+{
+	struct bitmem_events *events = bitmem_events_open(0);
+	struct heard heard = { .type = BITMEM_EVENT_RECLAIMED };
+	int n = 0;
+
+	ASSERT_NE(NULL, events);
+	ASSERT_EQ(0, leak(3));
+	EXPECT_EQ(42, bitmem_events_read(events, stop_at_once, &n));
+	EXPECT_EQ(1, n);
+	EXPECT_EQ(0, bitmem_events_read(events, hear, &heard));
+	EXPECT_LE(2, heard.n);
+	bitmem_events_close(events);
+}
+
+/* Each file is told of once, although the socket hears of it in both groups. */
+TEST_F(events, once)
+{
+	struct heard heard = { .type = BITMEM_EVENT_RECLAIMED, .pid = (uint32_t)getpid() };
+
+	if (geteuid())
+		SKIP(return, "needs root");
+	ASSERT_EQ(0, leak(5));
+	EXPECT_EQ(0, bitmem_events_read(self->events, hear, &heard));
+	EXPECT_EQ(5, heard.n);
+	heard.pid = BITMEM_EVENT_NOBODY;
+	heard.n = 0;
+	ASSERT_EQ(0, leak(5));
+	EXPECT_EQ(0, bitmem_events_read(self->events, hear, &heard));
+	EXPECT_EQ(0, heard.n);
+}
+
+TEST_F(events, lost)
+{
+	struct heard heard = { .type = BITMEM_EVENT_LOST };
+
+	ASSERT_EQ(0, leak(3000));
+	EXPECT_EQ(0, bitmem_events_read(self->events, hear, &heard));
+	EXPECT_LE(1, heard.n);
+	heard.n = 0;
+	heard.type = BITMEM_EVENT_RECLAIMED;
+	ASSERT_EQ(0, leak(1));
+	EXPECT_EQ(0, bitmem_events_read(self->events, hear, &heard));
+	EXPECT_LE(1, heard.n);
+}
+
+/* --- dumps --- */
+
+struct sums {
+	uint32_t pools;
+	uint64_t capacity;
+	bool odd;
+};
+
+static int add_pool(const struct bitmem_nl_pool *pool, void *data)
+{
+	struct sums *sums = data;
+
+	sums->odd |= pool->index != sums->pools++ ||
+		     pool->capacity != pool->zeroed + pool->dirty + pool->allocated +
+					       pool->quarantined + pool->retired;
+	sums->capacity += pool->capacity;
+	return 0;
+}
+
+TEST_F(events, pools)
+{
+	struct bitmem_info info = { .size = sizeof(info) };
+	struct sums sums = { 0 };
+
+	ASSERT_EQ(0, ioctl(self->fd, BITMEM_INFO, &info));
+	ASSERT_EQ(0, bitmem_nl_pools(add_pool, &sums));
+	EXPECT_EQ(info.out_pools, sums.pools);
+	EXPECT_LT(0, sums.capacity);
+	EXPECT_FALSE(sums.odd);
+}
+
+struct search {
+	uint64_t offset;
+	int n;
+	struct bitmem_nl_buffer found;
+};
+
+static int look(const struct bitmem_nl_buffer *buffer, void *data)
+{
+	struct search *search = data;
+
+	if (buffer->offset == search->offset) {
+		search->found = *buffer;
+		search->n++;
+	}
+	return 0;
+}
+
+TEST_F(events, buffers)
+{
+	const char tag[] = "a tag of thirty-one characters.";
+	struct search search = { 0 };
+	int fds = test_fds();
+	void *memory;
+
+	ASSERT_EQ(0, device_alloc(self->fd, 5, tag, &search.offset));
+	memory = mmap(NULL, 1, PROT_READ, MAP_SHARED, self->fd, (off_t)search.offset);
+	ASSERT_NE(MAP_FAILED, memory);
+	ASSERT_EQ(0, bitmem_nl_buffers(look, &search));
+	ASSERT_EQ(1, search.n);
+	EXPECT_EQ(sysconf(_SC_PAGESIZE), search.found.length);
+	EXPECT_EQ(search.found.length, search.found.resident);
+	EXPECT_EQ(geteuid(), search.found.uid);
+	EXPECT_EQ(getpid(), search.found.pid);
+	EXPECT_EQ(1, search.found.handles);
+	EXPECT_EQ(1, search.found.mappings);
+	EXPECT_STREQ(tag, search.found.tag);
+	EXPECT_STREQ("", search.found.name);
+	EXPECT_FALSE(search.found.closed);
+	EXPECT_EQ(-ENOTRECOVERABLE, bitmem_nl_buffers(never, NULL));
+	EXPECT_EQ(fds, test_fds());
+	munmap(memory, 1);
+}
+
+TEST_HARNESS_MAIN
