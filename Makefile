@@ -10,13 +10,15 @@ override O := $(abspath $(O))
 export O
 
 # Debian packages, for what the build needs and for what the tests and guests need.
-DEPS_BUILD := build-essential pkg-config liburing-dev libjansson-dev libssl-dev scdoc
-DEPS_TEST  := apt bc ca-certificates cpio debian-archive-keyring dkms e2fsprogs g++ gcc-12 git \
-	kmod libelf-dev linux-headers-amd64 make perl python3 qemu-system-x86 rsync \
-	shellcheck sparse util-linux xz-utils zstd
+DEPS_BUILD := build-essential pkg-config liburing-dev libjansson-dev libnl-3-dev \
+	libnl-genl-3-dev libssl-dev scdoc
+DEPS_TEST  := apt bc binutils bison ca-certificates ccache coccinelle cpio \
+	debian-archive-keyring dkms e2fsprogs flex g++ gcc-12 gcc-12-aarch64-linux-gnu gcovr git \
+	kmod libc6-dev-arm64-cross libelf-dev linux-headers-amd64 make perl python3 python3-yaml \
+	qemu-system-arm qemu-system-x86 rsync shellcheck sparse util-linux xz-utils zstd
 
-.PHONY: all lib tools module tests native-tests deps demo check soak kselftest vm-shell \
-	install clean help
+.PHONY: all lib tools module tests native-tests deps demo check coverage soak kselftest \
+	vm-shell install clean help
 .DEFAULT_GOAL := all
 
 all: lib tools $(if $(wildcard $(KDIR)/Makefile),module)
@@ -61,11 +63,17 @@ demo: deps
 
 ## check        every test: natively, with sanitizers, in guests of three kernels
 check: deps
-	@tests/vm/kernel fetch 6.1 6.12 newest
+	@tests/vm/kernel fetch 6.1 6.12 newest arm64
 	@rm -rf $(O)/tests $(O)/asan/tests
 	+@$(MAKE) --no-print-directory tests
 	+@$(MAKE) --no-print-directory native-tests O=$(O)/asan SAN=1
 	@tests/check
+
+## coverage     how much of the module the guests' tests reach; build/coverage/index.html
+coverage: deps
+	@tests/vm/kernel fetch 6.1
+	+@$(MAKE) --no-print-directory tests
+	@tests/coverage/run
 
 ## soak         the long form of the tests that repeat something at random
 soak: deps

@@ -121,6 +121,7 @@ enum bm_place {
  * @inflight: superblocks and page batches off the lists to be zeroed or
  *	converted; they come back soon
  * @ended: some did since the lock was taken
+ * @compacting: compactions under way; single pages are not zeroed meanwhile
  * @split_pages: pages of split superblocks
  * @gathered: those of them that were put together from single pages
  * @reclaimable: pages that the system was told to be reclaimable
@@ -169,6 +170,7 @@ struct bm_pool {
 	unsigned long reserved;
 	unsigned int inflight;
 	bool ended;
+	unsigned int compacting;
 	unsigned long split_pages;
 	unsigned long gathered;
 	unsigned long reclaimable;

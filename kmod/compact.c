@@ -114,6 +114,31 @@ static bool bm_compact_split(struct bm_compaction *c, struct bm_split *split)
 	return more;
 }
 
+/*
+ * Keeps single pages from being zeroed: a gap in flight is no room for anything, and
+ * looks like a page in use. Waits for what is in flight now.
+ */
+static void bm_compact_begin(struct bm_pool *pool)
+{
+	unsigned int done, inflight;
+
+	bm_pool_lock(pool);
+	pool->compacting++;
+	inflight = pool->inflight;
+	done = pool->done;
+	bm_pool_unlock(pool);
+	while (inflight-- && !bm_pool_wait(pool, done))
+		done++;
+}
+
+static void bm_compact_end(struct bm_pool *pool)
+{
+	bm_pool_lock(pool);
+	pool->compacting--;
+	bm_pool_unlock(pool);
+	bm_worker_kick(pool);
+}
+
 /**
  * bm_pool_compact() - pack a pool's single pages
  * @pool: the pool
@@ -134,6 +159,7 @@ int bm_pool_compact(struct bm_pool *pool, struct bitmem_compact *arg)
 	bool more = true;
 
 	bm_batch_init(&c.batch, BM_ALLOCATED);
+	bm_compact_begin(pool);
 	while (more && c.budget && (split = bm_pool_isolate(pool))) {
 		/* Not to be chosen again before the end. */
 		list_add(&split->work, &done);
@@ -143,6 +169,7 @@ int bm_pool_compact(struct bm_pool *pool, struct bitmem_compact *arg)
 		if (bm_pool_putback(pool, split))
 			freed += BM_SB_PAGES;
 	}
+	bm_compact_end(pool);
 	while (!bm_pool_join(pool))
 		cond_resched();
 	bm_pool_moved(pool, c.moved);

@@ -20,7 +20,7 @@
 #include "trace.h"
 
 /* How long a pool does not grow after the system needed memory. */
-#define BM_GROW_DELAY	(5 * HZ)
+#define BM_GROW_DELAY	(10 * HZ)
 
 /* Superblocks taken off at once, under one hold of the lock. */
 #define BM_SHRINK_BATCH	64ul
@@ -39,12 +39,14 @@ struct bm_surplus {
 unsigned long bm_pool_reclaimable(const struct bm_pool *pool)
 {
 	unsigned long superblocks, free = bm_pool_free(pool), capacity = bm_pool_capacity(pool);
+	/* What somebody waits for is as good as promised. */
+	unsigned long promised = pool->reserved + pool->wanted;
 
-	if (capacity <= pool->reserve || free <= pool->reserved)
+	if (capacity <= pool->reserve || free <= promised)
 		return 0;
 	superblocks = pool->nr_whole[BM_ZEROED] + pool->nr_whole[BM_DIRTY] + pool->nr_idle;
 	superblocks = min(superblocks, (capacity - pool->reserve) >> BM_SB_ORDER);
-	superblocks = min(superblocks, (free - pool->reserved) >> BM_SB_ORDER);
+	superblocks = min(superblocks, (free - promised) >> BM_SB_ORDER);
 	return superblocks << BM_SB_ORDER;
 }
 

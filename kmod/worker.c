@@ -56,6 +56,9 @@ static void bm_zero_begin(struct bm_pool *pool, struct list_head *list)
 		list_add(&page->lru, list);
 		return;
 	}
+	/* Compaction is to find every gap, and overwrites what it fills. */
+	if (pool->compacting)
+		return;
 	for (i = 0; i <= BM_IDLE; i++) {
 		list_for_each_entry(split, &pool->splits[i], link) {
 			if (!split->nr_free[BM_DIRTY])

@@ -2,8 +2,9 @@
 /*
  * bitmem ps: who holds what.
  *
- * The pools say how much is allocated, /proc says to whom. What is left over has
- * holders that cannot be seen from here, and is shown as that.
+ * The pools say how much is allocated, /proc says to whom, and the kernel lists what
+ * no descriptor leads to. What is left over has holders that cannot be seen from
+ * here, and is shown as that.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -19,6 +20,7 @@
 #include "output.h"
 #include "table.h"
 #include "text.h"
+#include "unseen.h"
 
 /* Tags of a file that fit in its row. */
 #define SHOWN_TAGS 4
@@ -115,7 +117,7 @@ static int print_json(const struct picture *picture)
 
 static void pids_cell(struct table *table, const struct held_file *file)
 {
-	char text[128] = "";
+	char text[128] = "-";
 	size_t used = 0;
 
 	for (size_t i = 0; i < file->n_processes; i++) {
@@ -167,7 +169,7 @@ static void add_file(struct table *table, const struct held_file *file)
 
 	table_cell(table, "%" PRIu64, file->file);
 	pids_cell(table, file);
-	table_cell(table, "%s", file->n_processes ? file->processes[0].comm : "");
+	table_cell(table, "%s", file->n_processes ? file->processes[0].comm : "-");
 	table_cell(table, "%" PRIu64, file->buffers);
 	table_cell(table, "%s", text_size(file->bytes, size));
 	table_cell(table, "%s", text_size(file->peak_bytes, size));
@@ -286,6 +288,11 @@ static int take_picture(struct picture *picture)
 		return -1;
 	if (holders_scan(device_path(), holders)) {
 		output_error("/proc: %s", strerror(errno));
+		return -1;
+	}
+	if (unseen_add(holders)) {
+		output_error("%s", strerror(errno));
+		holders_free(holders);
 		return -1;
 	}
 	if (holders->n_files)

@@ -5,10 +5,10 @@
  */
 #include "../kselftest/bitmem_dmabuf.h"
 #include "edu/edu.h"
+#include "../kselftest/bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <linux/dma-buf.h>
 #include <stdio.h>
 #include <string.h>

@@ -5,11 +5,11 @@
  * long-term pins are what user-space drivers and RDMA take.
  */
 #include "../kselftest/bitmem_dmabuf.h"
+#include "../kselftest/bitmem_harness.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <limits.h>
 #include <linux/pci_regs.h>
 #include <linux/vfio.h>

@@ -4,11 +4,11 @@
  * dma-bufs that are not ours.
  */
 #include "../kselftest/bitmem_dmabuf.h"
+#include "../kselftest/bitmem_harness.h"
 
 #include <drm/drm.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -5,10 +5,10 @@
  * dma-contig: one range of device addresses) is up to how vivid was loaded.
  */
 #include "../kselftest/bitmem_dmabuf.h"
+#include "../kselftest/bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <linux/videodev2.h>
 #include <poll.h>
 #include <stdio.h>

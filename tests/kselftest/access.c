@@ -4,10 +4,10 @@
  * load and store: system calls, other processes, debuggers, mlock(), madvise().
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/prctl.h>

@@ -5,11 +5,11 @@
  * is good for. Needs root to become all those users.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <kselftest_harness.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <string.h>

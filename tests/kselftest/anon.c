@@ -4,9 +4,9 @@
  * how programs which know nothing of the device use it.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 FIXTURE(anon) {

@@ -8,9 +8,9 @@
  * before: each process's choices follow from it, if not what the others do meanwhile.
  */
 #include "chaos.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>

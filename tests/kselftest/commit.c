@@ -7,9 +7,9 @@
  */
 #include "bitmem_test.h"
 #include "bitmem_pages.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -6,9 +6,9 @@
  */
 #include "bitmem_test.h"
 #include "bitmem_pages.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <signal.h>
 #include <string.h>
 

@@ -4,9 +4,9 @@
  * kernel that way (int 0x80), so that no 32-bit compiler or library is needed.
  */
 #include "commands.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 #define NR_IOCTL_32	54

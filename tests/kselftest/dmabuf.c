@@ -4,10 +4,10 @@
  * processes do it; what devices do with dma-bufs is for the clients in ../clients.
  */
 #include "bitmem_dmabuf.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <linux/dma-buf.h>
 #include <linux/udmabuf.h>
 #include <stdio.h>

@@ -4,9 +4,9 @@
  * it is and whoever dies. $BITMEM_ROUNDS repeats what is random more often.
  */
 #include "bitmem_dmabuf.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>

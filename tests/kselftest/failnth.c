@@ -13,9 +13,9 @@
  */
 #include "bitmem_fail.h"
 #include "failnth.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -4,9 +4,9 @@
  * level and one fault, tails page by page.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <linux/mman.h>
 #include <string.h>
 #include <sys/prctl.h>

@@ -4,10 +4,10 @@
  * process sees what it holds.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 BT_FIXTURE(fdinfo);

@@ -3,9 +3,9 @@
  * Pools that may grow: how far, when, and when not.
  */
 #include "bitmem_load.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 #define MODEST	"pool_mb=64 max_mb=256"

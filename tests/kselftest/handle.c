@@ -6,9 +6,9 @@
  * make of them is in dmabuf_share.c and publish.c.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/mman.h>
 

@@ -4,10 +4,10 @@
  * test of its heaps is run on it by ../clients.
  */
 #include "bitmem_dmabuf.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
 #include <string.h>

@@ -4,9 +4,9 @@
  * other, with the machine and with what was done.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <limits.h>
 #include <string.h>
 

@@ -9,10 +9,10 @@
  * that a kernel reading or writing too far is seen.
  */
 #include "commands.h"
+#include "bitmem_harness.h"
 
 #include <asm/termbits.h>
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <limits.h>
 #include <string.h>
 #include <sys/ioctl.h>

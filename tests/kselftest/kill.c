@@ -4,9 +4,9 @@
  * the signal hit it. $BITMEM_ROUNDS repeats the main test more often.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/prctl.h>
 

@@ -3,9 +3,9 @@
  * Pressure levels: when they change, and how one learns of it.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <poll.h>
 #include <string.h>
 

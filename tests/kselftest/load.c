@@ -4,10 +4,10 @@
  * that it takes nothing with it.
  */
 #include "bitmem_load.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/uio.h>

@@ -4,9 +4,9 @@
  * the caller is told how much that is.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 #define COUNT	1000

@@ -4,10 +4,10 @@
  * mremap() may do to a mapping; and how long it keeps the memory.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <limits.h>
 #include <string.h>
 

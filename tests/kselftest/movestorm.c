@@ -12,29 +12,34 @@
  * kernel's log.
  */
 #include "movestorm.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
+/* @threads: in a storm of all, and in one that only takes pages away from writers */
 static const struct {
 	void (*act)(struct fighter *me);
-	unsigned int threads;
+	unsigned int threads[2];
 	const char *name;
 } roles[] = {
-	{ own_act, OWNERS, "owned" },
-	{ wild_write, 2, "written" },
-	{ wild_churn, 1, "churned" },
-	{ wild_compact, 1, "compacted" },
-	{ wild_migrate, 1, "migrated" },
-	{ wild_splice, 1, "spliced" },
-	{ wild_lock, 1, "locked" },
-	{ wild_fork, 1, "forked" },
-	{ wild_refill, 1, "refilled" },
+	{ own_act, { OWNERS, 0 }, "owned" },
+	{ wild_write, { 1, 0 }, "written" },
+	{ wild_churn, { 1, 2 }, "churned" },
+	{ wild_compact, { 1, 0 }, "compacted" },
+	{ wild_migrate, { 1, 0 }, "migrated" },
+	{ wild_splice, { 1, 0 }, "spliced" },
+	{ wild_lock, { 1, 0 }, "locked" },
+	{ wild_fork, { 1, 0 }, "forked" },
 };
 
+enum { ALL, ZAPS };
+
 #define FIGHTERS	16
+#define WRITERS		2
+#define WRITER_THREADS	2
 
 FIXTURE(movestorm) {
 	struct bt t;
@@ -87,7 +92,7 @@ FIXTURE_TEARDOWN_PARENT(movestorm)
 	EXPECT_EQ(NULL, why);
 }
 
-static int make_buffers(struct storm *storm)
+static int make_buffers(struct storm *storm, int first)
 {
 	const struct bt *t = storm->t;
 	const struct {
@@ -96,11 +101,12 @@ static int make_buffers(struct storm *storm)
 		[FINE] = { 2 * t->superblock + 40 * t->page, 8 * t->page },
 		[COARSE] = { 2 * OWNERS * t->superblock, t->superblock },
 		[WILD] = { t->superblock, 0 },
-		[WILD + 1] = { 37 * t->page, 0 },
+		/* As single pages, which have a superblock for themselves, or nearly so. */
+		[WILD + 1] = { t->superblock - t->page, 0 },
 	};
 	int i;
 
-	for (i = 0; i < BUFFERS; i++) {
+	for (i = first; i < BUFFERS; i++) {
 		struct buffer *buffer = &storm->buffers[i];
 
 		buffer->chunk = kinds[i].chunk;
@@ -112,6 +118,15 @@ static int make_buffers(struct storm *storm)
 	return 0;
 }
 
+/* Little more than the buffers need, so that what is free is soon used or given back. */
+uint64_t storm_target(const struct storm *storm, uint32_t index)
+{
+	const uint64_t enough = 24 * storm->t->superblock;
+	const uint64_t before = storm->t->before[index].out_target;
+
+	return before < enough ? before : enough;
+}
+
 /* From now on superblocks may leave the pools, if we are allowed to say so. */
 static bool allow_trims(struct storm *storm)
 {
@@ -120,9 +135,7 @@ static bool allow_trims(struct storm *storm)
 	if (bn_open(&storm->nl))
 		return false;
 	for (i = 0; i < storm->t->pools; i++) {
-		const struct bitmem_pool_info *pool = &storm->t->before[i];
-
-		if (set_pool(&storm->nl, i, pool->out_target, pool->out_reserve / 2))
+		if (set_pool(&storm->nl, i, storm_target(storm, i), 0))
 			return false;
 	}
 	return true;
@@ -144,15 +157,14 @@ static void *fight(void *arg)
 }
 
 /* Returns how many were started, or a negative errno. */
-static int start_all(struct storm *storm, struct fighter *fighters, unsigned int seed)
+static int start_all(struct storm *storm, int kind, struct fighter *fighters,
+		     unsigned int seed)
 {
 	unsigned int role, i;
 	int n = 0, err = 0;
 
 	for (role = 0; role < ARRAY_LEN(roles); role++) {
-		if (roles[role].act == wild_refill && !storm->trims)
-			continue;
-		for (i = 0; i < roles[role].threads && !err; i++, n++) {
+		for (i = 0; i < roles[role].threads[kind] && !err; i++, n++) {
 			struct fighter *me = &fighters[n];
 
 			me->storm = storm;
@@ -169,6 +181,47 @@ static int start_all(struct storm *storm, struct fighter *fighters, unsigned int
 	return err ?: n;
 }
 
+/*
+ * Processes of their own that only write: nobody but they changes their address space, so
+ * their faults wait for nothing but the pages.
+ */
+static pid_t start_writer(struct storm *storm, unsigned int seed)
+{
+	struct fighter writers[WRITER_THREADS] = {};
+	pid_t child = fork();
+	int i;
+
+	if (child)
+		return child;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (i = 0; i < WRITER_THREADS; i++) {
+		writers[i].storm = storm;
+		writers[i].act = wild_write;
+		writers[i].seed = seed + i;
+		if (pthread_create(&writers[i].thread, NULL, fight, &writers[i]))
+			_exit(1);
+	}
+	for (;;)
+		pause();
+}
+
+static int stop_writer(pid_t writer)
+{
+	return kill(writer, SIGKILL) ? -errno : bt_reap(writer);
+}
+
+static struct storm *new_storm(const struct bt *t)
+{
+	struct storm *storm = mmap(NULL, sizeof(*storm), PROT_READ | PROT_WRITE,
+				   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (storm == MAP_FAILED)
+		return NULL;
+	storm->t = t;
+	storm->fd = t->fd;
+	return storm;
+}
+
 static void log_counts(struct __test_metadata *_metadata, const struct storm *storm)
 {
 	char text[512] = "";
@@ -180,36 +233,62 @@ static void log_counts(struct __test_metadata *_metadata, const struct storm *st
 	TH_LOG("%s%lu refused", text, storm->refused);
 }
 
-TEST_F_TIMEOUT(movestorm, all_at_once, 3600)
+static void rage(struct __test_metadata *_metadata, struct storm *storm, int kind)
 {
-	const unsigned int seed = getpid(), seconds = bt_seconds(10);
+	const unsigned int seed = getpid();
 	struct fighter fighters[FIGHTERS] = {};
-	struct storm storm = { .t = &self->t, .fd = self->t.fd };
-	struct bitmem_pool_info total, after;
+	pid_t writers[WRITERS];
 	int i, n;
 
-	ASSERT_EQ(0, bt_total(storm.fd, &total));
-	ASSERT_EQ(0, wild_handlers());
-	ASSERT_EQ(0, make_buffers(&storm));
-	storm.trims = allow_trims(&storm);
-	TH_LOG("seed %u%s", seed, storm.trims ? "" : ", without giving back to the system");
-	n = start_all(&storm, fighters, seed);
+	TH_LOG("seed %u%s", seed, storm->trims ? "" : ", without giving back to the system");
+	for (i = 0; i < WRITERS; i++) {
+		writers[i] = start_writer(storm, seed + 100 * (i + 1));
+		ASSERT_LT(0, writers[i]);
+	}
+	n = start_all(storm, kind, fighters, seed);
 	ASSERT_LT(0, n);
-	bt_sleep_ms(seconds * 1000);
-	__atomic_store_n(&storm.stop, true, __ATOMIC_RELAXED);
+	bt_sleep_ms(bt_seconds(10) * 1000);
+	__atomic_store_n(&storm->stop, true, __ATOMIC_RELAXED);
 	for (i = 0; i < n; i++) {
 		EXPECT_EQ(0, pthread_join(fighters[i].thread, NULL));
 		own_end(&fighters[i]);
 	}
-	log_counts(_metadata, &storm);
-	EXPECT_EQ(0, storm.content);
-	EXPECT_EQ(0, storm.refused);
+	for (i = 0; i < WRITERS; i++)
+		EXPECT_EQ(256 + SIGKILL, stop_writer(writers[i]));
+	log_counts(_metadata, storm);
+	EXPECT_EQ(0, storm->content);
+	EXPECT_EQ(0, storm->refused);
 	for (i = 0; i < (int)ARRAY_LEN(roles); i++) {
-		if (roles[i].act != wild_refill || storm.trims)
-			EXPECT_LT(0, storm.done[i]);
+		if (roles[i].threads[kind])
+			EXPECT_LT(0, storm->done[i]);
 	}
-	ASSERT_EQ(0, bt_total(storm.fd, &after));
-	EXPECT_LT(total.out_moved, after.out_moved);
+}
+
+TEST_F_TIMEOUT(movestorm, all_at_once, 3600)
+{
+	struct storm *storm = new_storm(&self->t);
+	struct bitmem_pool_info before, after;
+
+	ASSERT_NE(NULL, storm);
+	ASSERT_EQ(0, wild_handlers());
+	ASSERT_EQ(0, make_buffers(storm, 0));
+	storm->trims = allow_trims(storm);
+	ASSERT_EQ(0, bt_total(storm->fd, &before));
+	rage(_metadata, storm, ALL);
+	ASSERT_EQ(0, bt_total(storm->fd, &after));
+	EXPECT_LT(before.out_moved, after.out_moved);
+}
+
+/* The write fault and its page, with as little as possible in between. */
+TEST_F_TIMEOUT(movestorm, zaps, 3600)
+{
+	struct storm *storm = new_storm(&self->t);
+
+	ASSERT_NE(NULL, storm);
+	ASSERT_EQ(0, wild_handlers());
+	ASSERT_EQ(0, make_buffers(storm, WILD));
+	storm->trims = allow_trims(storm);
+	rage(_metadata, storm, ZAPS);
 }
 
 BT_MAIN

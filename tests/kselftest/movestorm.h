@@ -71,6 +71,7 @@ void own_end(struct fighter *me);
 
 /* movestorm.c */
 int set_pool(struct bn *nl, uint32_t index, uint64_t target, uint64_t reserve);
+uint64_t storm_target(const struct storm *storm, uint32_t index);
 
 /* movestorm_wild.c: threads that know nothing */
 int wild_handlers(void);
@@ -82,6 +83,5 @@ void wild_migrate(struct fighter *me);
 void wild_splice(struct fighter *me);
 void wild_lock(struct fighter *me);
 void wild_fork(struct fighter *me);
-void wild_refill(struct fighter *me);
 
 #endif /* BITMEM_MOVESTORM_H */

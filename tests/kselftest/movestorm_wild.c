@@ -64,19 +64,41 @@ static struct buffer *any_wild(struct fighter *me)
 	return &me->storm->buffers[WILD + roll(me, BUFFERS - WILD)];
 }
 
-/* Write faults, as fast as they come, into what others give away and get back. */
+/*
+ * Write faults, as fast as they come, into what others give away and get back: the page is
+ * let go at once, for the next one to fault again.
+ */
 void wild_write(struct fighter *me)
 {
-	char *to = any_page(me, any_wild(me));
+	struct buffer *buffer = any_wild(me);
+	char *to = any_page(me, buffer);
 	const char byte = 1;
 
-	wild_copy(to, &byte, 1);
+	if (wild_copy(to, &byte, 1) && roll(me, 8))
+		madvise(to, me->storm->t->page, MADV_DONTNEED);
 }
 
 static void expect(struct fighter *me, int err, int excuse)
 {
 	if (err && err != excuse)
 		count(&me->storm->refused);
+}
+
+/* A superblock of each pool goes back to the system, the one that was freed last; and comes. */
+static void trim(struct fighter *me)
+{
+	struct storm *storm = me->storm;
+	uint32_t i;
+
+	for (i = 0; i < storm->t->pools; i++) {
+		struct bitmem_compact arg = {
+			.size = sizeof(arg), .index = i, .budget = storm->t->superblock,
+		};
+
+		expect(me, bt_ioctl(storm->fd, BITMEM_TRIM, &arg), 0);
+	}
+	for (i = 0; i < storm->t->pools; i++)
+		expect(me, set_pool(&storm->nl, i, storm_target(storm, i), 0), 0);
 }
 
 /* All of a wild buffer, or some pages of it, go, to the system if that is possible; and come. */
@@ -87,36 +109,17 @@ void wild_churn(struct fighter *me)
 	const size_t page = storm->t->page;
 	size_t from = 0, length = buffer->length;
 	struct bitmem_range range;
-	uint32_t i;
 
-	if (roll(me, 3)) {
+	if (!roll(me, 3)) {
 		from = roll(me, buffer->length / page) * page;
 		length = (1 + roll(me, (buffer->length - from) / page)) * page;
 	}
 	expect(me, bt_range(storm->fd, BITMEM_DECOMMIT, buffer->alloc.out_id, from, length,
 			    &range), -ENOMEM);
-	for (i = 0; storm->trims && i < storm->t->pools; i++) {
-		struct bitmem_compact trim = {
-			.size = sizeof(trim), .index = i, .budget = storm->t->superblock,
-		};
-
-		expect(me, bt_ioctl(storm->fd, BITMEM_TRIM, &trim), 0);
-	}
+	if (storm->trims)
+		trim(me);
 	expect(me, bt_range(storm->fd, BITMEM_COMMIT, buffer->alloc.out_id, 0, buffer->length,
 			    &range), -ENOMEM);
-}
-
-/* What was trimmed is to be had again. */
-void wild_refill(struct fighter *me)
-{
-	struct storm *storm = me->storm;
-	uint32_t i;
-
-	for (i = 0; i < storm->t->pools; i++) {
-		expect(me, set_pool(&storm->nl, i, storm->t->before[i].out_target,
-				    storm->t->before[i].out_reserve / 2), 0);
-	}
-	bt_sleep_ms(50);
 }
 
 void wild_compact(struct fighter *me)

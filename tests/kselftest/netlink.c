@@ -6,9 +6,9 @@
  */
 #include "bitmem_test.h"
 #include "bitmem_genl.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <sched.h>
 #include <string.h>
 #include <unistd.h>

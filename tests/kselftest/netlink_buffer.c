@@ -5,9 +5,9 @@
  */
 #include "bitmem_genl.h"
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>

@@ -5,10 +5,10 @@
  */
 #include "bitmem_genl.h"
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>

@@ -2,9 +2,9 @@
 /* Generic netlink: the quotas of users are set, kept, and told. */
 #include "bitmem_genl.h"
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <unistd.h>
 

@@ -4,9 +4,9 @@
  * Needs two nodes with a pool; everything else skips.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/syscall.h>

@@ -11,10 +11,10 @@
  * /dev/nvme0n1 is used, and only read.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 #define SEED	0xd1a

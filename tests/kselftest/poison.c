@@ -5,10 +5,10 @@
  * lost until the machine restarts, which is for guests.
  */
 #include "bitmem_load.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <setjmp.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,10 +18,18 @@
 
 BL_FIXTURE(poison);
 
-/* Marks the page at @address as broken. EBUSY: the mark is there, nothing else was done. */
+/* What the kernel says when it left the mark and could do nothing else, by its age. */
+static bool marked(int err)
+{
+	return !err || err == EBUSY || err == EHWPOISON;
+}
+
+/* Marks the page at @address as broken. */
 static int poison(void *address, size_t page)
 {
-	return madvise(address, page, MADV_HWPOISON) && errno != EBUSY ? -errno : 0;
+	int err = madvise(address, page, MADV_HWPOISON) ? errno : 0;
+
+	return marked(err) ? 0 : -err;
 }
 
 /* The same for a page that nobody has mapped. */
@@ -33,7 +41,7 @@ static int poison_pfn(uint64_t pfn)
 
 	if (fd < 0)
 		return -errno;
-	if (write(fd, text, length) != length && errno != EBUSY)
+	if (write(fd, text, length) != length && !marked(errno))
 		err = -errno;
 	close(fd);
 	return err;

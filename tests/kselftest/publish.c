@@ -5,10 +5,10 @@
  * allow.c.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 #define SEED	0x9a3e

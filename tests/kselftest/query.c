@@ -3,9 +3,9 @@
  * BITMEM_QUERY: what it says of a buffer, and how all buffers of a file are found.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <limits.h>
 #include <string.h>
 

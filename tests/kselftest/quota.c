@@ -4,10 +4,10 @@
  * charged for what he did not get.
  */
 #include "bitmem_load.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <grp.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/mman.h>
 

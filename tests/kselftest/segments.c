@@ -5,10 +5,10 @@
  */
 #include "bitmem_test.h"
 #include "bitmem_pages.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/mman.h>

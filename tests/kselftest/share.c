@@ -6,10 +6,10 @@
  * This program is its own exec() target: "share --holder FD ID OFFSET LENGTH".
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>

@@ -5,10 +5,10 @@
  * which is for guests.
  */
 #include "bitmem_load.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -3,11 +3,11 @@
  * The device node: what it is, and who may open it.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>

@@ -4,9 +4,9 @@
  * page is handed out twice, none is lost, and every sum is right at every moment.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 #define THREADS		4

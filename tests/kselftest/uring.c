@@ -5,10 +5,10 @@
  * refuse them for any character device.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <liburing.h>
 #include <string.h>
 

@@ -5,9 +5,9 @@
  * what becomes of them when their ring, their file or their process goes.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <liburing.h>
 #include <string.h>
 

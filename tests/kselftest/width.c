@@ -3,9 +3,9 @@
  * Memory for devices with fewer than 64 address bits.
  */
 #include "bitmem_load.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 #include <sys/mman.h>
 

@@ -4,9 +4,9 @@
  * the time to zero it beforehand or not.
  */
 #include "bitmem_test.h"
+#include "bitmem_harness.h"
 
 #include <errno.h>
-#include <kselftest_harness.h>
 #include <string.h>
 
 BT_FIXTURE(zero);

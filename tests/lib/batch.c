@@ -4,10 +4,10 @@
  * first that cannot be had is named. The library's own functions are called.
  */
 #include "../../libbitmem/batch.h"
+#include "../kselftest/bitmem_harness.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <kselftest_harness.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>

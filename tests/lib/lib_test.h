@@ -9,6 +9,8 @@
 #ifndef BITMEM_LIB_TEST_H
 #define BITMEM_LIB_TEST_H
 
+#include "../kselftest/bitmem_harness.h"
+
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,7 +20,6 @@
 
 #include <bitmem/bitmem.h>
 
-#include <kselftest_harness.h>
 
 #define MIB ((size_t)1 << 20)
 

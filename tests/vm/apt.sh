@@ -6,6 +6,15 @@
 APT_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
 APT_DAY_MINUTES=1440
 
+# A group is a release, or RELEASE-ARCHITECTURE for another machine's packages.
+apt_arch()
+{
+	case $1 in
+	*-arm64) echo arm64 ;;
+	*) echo amd64 ;;
+	esac
+}
+
 apt_conf()
 {
 	echo "$VM_CACHE/apt/$1/apt.conf"
@@ -33,7 +42,7 @@ apt_mirror()
 
 apt_suites()
 {
-	case $1 in
+	case ${1%-arm64} in
 	bookworm) echo bookworm bookworm-updates bookworm-security ;;
 	trixie) echo trixie trixie-updates trixie-backports trixie-security ;;
 	sid) echo sid ;;
@@ -47,7 +56,7 @@ apt_write_sources()
 	for suite in $(apt_suites "$group"); do
 		url=$main
 		[[ $suite = *-security ]] && url=$security
-		echo "deb [arch=amd64 signed-by=$APT_KEYRING] $url $suite main"
+		echo "deb [arch=$(apt_arch "$group") signed-by=$APT_KEYRING] $url $suite main"
 	done >"$VM_CACHE/apt/$group/sources.list"
 }
 
@@ -55,8 +64,9 @@ apt_write_sources()
 # checked all the same.
 apt_write_conf()
 {
-	local dir=$VM_CACHE/apt/$1
+	local dir=$VM_CACHE/apt/$1 arch
 
+	arch=$(apt_arch "$1")
 	mkdir -p "$dir/lists/partial" "$dir/archives/partial"
 	: >"$dir/status"
 	cat >"$(apt_conf "$1")" <<-END
@@ -71,8 +81,8 @@ apt_write_conf()
 		Dir::Etc::sourceparts "/dev/null";
 		Dir::Etc::preferences "/dev/null";
 		Dir::Etc::preferencesparts "/dev/null";
-		APT::Architecture "amd64";
-		APT::Architectures { "amd64"; };
+		APT::Architecture "$arch";
+		APT::Architectures { "$arch"; };
 		APT::Sandbox::User "root";
 		APT::Get::AllowUnauthenticated "false";
 		APT::Install-Recommends "false";

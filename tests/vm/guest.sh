@@ -8,6 +8,7 @@ POOL_MB=
 NODES=1
 LIMIT=300
 LOAD_MODULE=1
+FIND_LEAKS=0
 ADDED=()
 DISKS=()
 DIR=
@@ -23,7 +24,7 @@ parse_options()
 	local option
 
 	OPTIND=1
-	while getopts :k:m:n:p:t:a:d:M option; do
+	while getopts :k:m:n:p:t:a:d:LM option; do
 		case $option in
 		k) KERNEL=$OPTARG ;;
 		m) MEMORY_MB=$OPTARG ;;
@@ -32,11 +33,14 @@ parse_options()
 		t) LIMIT=$OPTARG ;;
 		a) ADDED+=("$OPTARG") ;;
 		d) DISKS+=("$OPTARG") ;;
+		L) FIND_LEAKS=1 ;;
 		M) LOAD_MODULE=0 ;;
 		*) usage_error "-$OPTARG: no such option, or its value is missing" ;;
 		esac
 	done
 	check_kernel_name "$KERNEL"
+	[ $FIND_LEAKS = 0 ] || [[ $KERNEL = debug* ]] ||
+		usage_error "-L: the $KERNEL kernel cannot look for leaks"
 	is_number "$MEMORY_MB" || usage_error "-m $MEMORY_MB: not a number of MiB"
 	is_number "$NODES" || usage_error "-n $NODES: not a number of nodes"
 	is_number "$LIMIT" || usage_error "-t $LIMIT: not a number of seconds"
@@ -46,7 +50,11 @@ parse_options()
 
 check_tools()
 {
-	need qemu-system-x86_64 qemu-system-x86 cpio cpio rsync rsync xz xz-utils \
+	case $(kernel_arch "$KERNEL") in
+	amd64) need qemu-system-x86_64 qemu-system-x86 ;;
+	arm64) need qemu-system-aarch64 qemu-system-arm readelf binutils ;;
+	esac
+	need cpio cpio rsync rsync xz xz-utils \
 		zstd zstd modprobe kmod timeout coreutils flock util-linux ldd libc-bin
 }
 
@@ -87,11 +95,11 @@ make_initrd()
 	shift
 	mkdir -p "$root/vm"
 	install_module "$root"
-	install_programs "$root"
+	install_programs "$KERNEL" "$root"
 	for word in "${ADDED[@]}"; do
 		add_file "$root" "$word"
 	done
-	install_libraries "$root"
+	install_libraries "$KERNEL" "$root"
 	cp "$VM_DIR/init" "$root/init"
 	cat >"$root/vm/config" <<-END
 		mode=$mode
@@ -107,7 +115,7 @@ make_initrd()
 		done
 		echo
 	} >"$root/vm/command"
-	base=$(base_image "$("$VM_DIR/kernel" path "$KERNEL")")
+	base=$(base_image "$KERNEL" "$("$VM_DIR/kernel" path "$KERNEL")")
 	{ cat "$base"; pack_cpio "$root"; } >"$DIR/initrd"
 	rm -rf "$root"
 }
@@ -136,29 +144,61 @@ disk_arguments()
 	done
 }
 
+# has_kvm: whether this machine runs guests of its own kind without emulation.
+has_kvm()
+{
+	grep -qwE 'svm|vmx' /proc/cpuinfo && [ -r /dev/kvm ] && [ -w /dev/kvm ]
+}
+
+# The emulator with a machine, and that machine's kernel parameters: sets QEMU and APPEND.
+# Emulation does rep stosb and movsb byte by byte: without these two flags the kernel clears and
+# copies pages by words. Pointer authentication the architecture's way takes most of the time.
+machine_amd64()
+{
+	local accel=(-accel 'tcg,thread=multi' -cpu 'max,-erms,-fsrm')
+
+	! has_kvm || accel=(-accel kvm -cpu host)
+	QEMU=(qemu-system-x86_64 -M q35 "${accel[@]}")
+	APPEND="console=ttyS0 lpj=10000000 noreplace-smp"
+}
+
+machine_arm64()
+{
+	QEMU=(qemu-system-aarch64 -M virt -accel 'tcg,thread=multi' -cpu 'max,pauth-impdef=on')
+	APPEND="console=ttyAMA0"
+}
+
+# What the checking kernels are told beside. A warning ends a debug guest at once: what comes
+# after it seldom means anything. Not KCSAN's, which reports the kernel's own races as well.
+check_parameters()
+{
+	case $KERNEL in
+	debug*) echo "panic_on_warn=1 page_owner=on page_poison=1" ;;
+	esac
+	[ $FIND_LEAKS = 0 ] || echo kmemleak=on
+}
+
 # Sets QEMU. An oops must end the guest, for it would hang otherwise. Not calibrating the delay
 # loop and not testing ciphers saves a second; pages that the kernel does not clear by itself
-# (Debian's default) save more, and show who forgets to. Emulation does rep stosb and movsb byte by
-# byte: without these two flags the kernel clears and copies pages by words. A kernel that patches
-# its own code while another emulated processor runs it sometimes dies of it, and booting is when
-# it does that most: init brings up the others.
+# (Debian's default) save more, and show who forgets to. A kernel that patches its own code
+# while another emulated processor runs it sometimes dies of it, and booting is when it does
+# that most: init brings up the others.
 qemu_command()
 {
-	local accel=(-accel 'tcg,thread=multi' -cpu 'max,-erms,-fsrm') kernel append cpus=2
+	local kernel append cpus=2
 
-	if grep -qwE 'svm|vmx' /proc/cpuinfo && [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
-		accel=(-accel kvm -cpu host)
-	fi
 	[ "$NODES" -le $cpus ] || cpus=$NODES
 	# A socket a node: the kernel warns of cores that share a cache but not a node.
 	[ "$NODES" -eq 1 ] || cpus=$NODES,sockets=$NODES
 	kernel=${BITMEM_VM_KERNEL:-$("$VM_DIR/kernel" path "$KERNEL")/vmlinux}
-	append="console=ttyS0 quiet oops=panic panic=-1 mitigations=off"
-	append+=" lpj=10000000 cryptomgr.notests=1 init_on_alloc=0"
-	append+=" maxcpus=1 noreplace-smp ${BITMEM_VM_APPEND:-}"
-	QEMU=(qemu-system-x86_64 -M q35 "${accel[@]}" -smp "$cpus" -m "$MEMORY_MB"
+	"machine_$(kernel_arch "$KERNEL")"
+	append="$APPEND quiet oops=panic panic=-1 mitigations=off cryptomgr.notests=1"
+	append+=" init_on_alloc=0 maxcpus=1 $(check_parameters) ${BITMEM_VM_APPEND:-}"
+	QEMU+=(-smp "$cpus" -m "$MEMORY_MB"
 		-nodefaults -no-user-config -display none -nic none -no-reboot
 		-kernel "$kernel" -initrd "$DIR/initrd" -append "$append")
+	# shellcheck disable=SC2206 # a list of words
+	QEMU+=(${BITMEM_VM_QEMU:-})
 	[ "$NODES" -eq 1 ] || numa_arguments
 	disk_arguments
 }

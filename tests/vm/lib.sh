@@ -7,7 +7,7 @@ VM_REPO=$(cd "$VM_DIR/../.." && pwd)
 VM_OUT=$(readlink -m "${O:-$VM_REPO/build}")
 VM_BUILD=$VM_OUT/vm
 VM_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/bitmem
-VM_KERNELS=(6.1 6.12 newest)
+VM_KERNELS=(6.1 6.12 newest arm64 debug debug-6.12 kcsan)
 
 export VM_DIR VM_REPO VM_OUT VM_BUILD VM_CACHE
 
@@ -40,4 +40,31 @@ check_kernel_name()
 		[ "$k" = "$1" ] && return 0
 	done
 	die "no such kernel: '$1' (one of: ${VM_KERNELS[*]})"
+}
+
+# Debian's name of the machine that kernel K is for.
+kernel_arch()
+{
+	case $1 in
+	arm64) echo arm64 ;;
+	*) echo amd64 ;;
+	esac
+}
+
+# Whether K is built here, from Debian's sources and a configuration of ours.
+kernel_is_ours()
+{
+	case $1 in
+	debug | debug-* | kcsan) ;;
+	*) return 1 ;;
+	esac
+}
+
+# programs_dir K: where the programs for K's machine are built.
+programs_dir()
+{
+	case $(kernel_arch "$1") in
+	amd64) echo "$VM_OUT" ;;
+	*) echo "$VM_OUT/$(kernel_arch "$1")" ;;
+	esac
 }

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Files that /proc does not show, put together from the kernel's list of buffers.
+ */
+#include "unseen.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <bitmem/events.h>
+
+/* Buffers of a file that are listed: as many as fdinfo would. */
+#define LISTED 64
+
+struct search {
+	struct holders *holders;
+	/* Files from here on are not /proc's. */
+	size_t seen;
+};
+
+static struct held_file *find_file(const struct search *search, uint64_t file)
+{
+	for (size_t i = 0; i < search->holders->n_files; i++) {
+		if (search->holders->files[i].file == file)
+			return &search->holders->files[i];
+	}
+	return NULL;
+}
+
+static struct held_file *new_file(struct holders *holders, const struct bitmem_nl_buffer *buffer)
+{
+	struct held_file *files;
+
+	files = reallocarray(holders->files, holders->n_files + 1, sizeof(*files));
+	if (!files)
+		return NULL;
+	holders->files = files;
+	files[holders->n_files] = (struct held_file){.file = buffer->file, .owner = buffer->pid};
+	return &files[holders->n_files++];
+}
+
+/* As the kernel escapes a tag in fdinfo: what may upset a terminal or a reader, in octal. */
+static void escape_tag(const char *tag, char *out, size_t size)
+{
+	size_t used = 0;
+
+	for (; *tag && used + sizeof("\\ooo") <= size; tag++) {
+		if (*tag >= ' ' && *tag <= '~' && *tag != '\\')
+			out[used++] = *tag;
+		else
+			used += (size_t)snprintf(out + used, size - used, "\\%03o",
+						 (unsigned char)*tag);
+	}
+	out[used] = '\0';
+}
+
+static int list_buffer(struct held_file *file, const struct bitmem_nl_buffer *buffer)
+{
+	struct held_buffer *list;
+
+	if (file->n_list == LISTED)
+		return 0;
+	list = reallocarray(file->list, file->n_list + 1, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	file->list = list;
+	list[file->n_list] = (struct held_buffer){
+		.id = buffer->id,
+		.bytes = buffer->length,
+		.age_ms = buffer->age_ns / 1000000,
+		.mappings = buffer->mappings,
+	};
+	escape_tag(buffer->tag, list[file->n_list].tag, sizeof(list->tag));
+	file->n_list++;
+	return 0;
+}
+
+static int take_buffer(const struct bitmem_nl_buffer *buffer, void *data)
+{
+	struct search *search = data;
+	struct held_file *file = find_file(search, buffer->file);
+
+	if (file && (size_t)(file - search->holders->files) < search->seen)
+		return 0;
+	if (!file)
+		file = new_file(search->holders, buffer);
+	if (!file)
+		return -ENOMEM;
+	file->buffers++;
+	file->bytes += buffer->resident;
+	/* What is not known of the file is at least so much. */
+	file->peak_bytes = file->bytes;
+	if (file->age_ms < buffer->age_ns / 1000000)
+		file->age_ms = buffer->age_ns / 1000000;
+	return list_buffer(file, buffer);
+}
+
+int unseen_add(struct holders *holders)
+{
+	struct search search = {.holders = holders, .seen = holders->n_files};
+
+	if (bitmem_nl_buffers(take_buffer, &search) != -ENOMEM)
+		return 0;
+	errno = ENOMEM;
+	return -1;
+}
