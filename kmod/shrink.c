@@ -42,7 +42,8 @@ unsigned long bm_pool_reclaimable(const struct bm_pool *pool)
 	/* What somebody waits for is as good as promised. */
 	unsigned long promised = pool->reserved + pool->wanted;
 
-	if (capacity <= pool->reserve || free <= promised)
+	/* Nor is a pool to be taken apart before it is put together. */
+	if (!pool->ready || capacity <= pool->reserve || free <= promised)
 		return 0;
 	superblocks = pool->nr_whole[BM_ZEROED] + pool->nr_whole[BM_DIRTY] + pool->nr_idle;
 	superblocks = min(superblocks, (capacity - pool->reserve) >> BM_SB_ORDER);

@@ -328,6 +328,7 @@ static void bm_pool_join_done(struct bm_pool *pool, struct bm_split *split, stru
 int bm_pool_join(struct bm_pool *pool)
 {
 	struct bm_split *split = NULL;
+	gfp_t effort = BM_EFFORT_SOME;
 	struct page *head;
 	int ret = -ENOENT;
 
@@ -342,7 +343,10 @@ int bm_pool_join(struct bm_pool *pool)
 	if (!split)
 		return ret;
 
-	head = bm_whole_alloc(pool, BM_EFFORT_SOME);
+	/* What had to be gathered is worth as much as a fill, if nobody waits for it. */
+	if (split->gathered && current == pool->worker)
+		effort = BM_EFFORT_ALL;
+	head = bm_whole_alloc(pool, effort);
 
 	bm_pool_lock(pool);
 	if (head) {

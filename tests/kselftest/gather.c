@@ -13,9 +13,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 
 /* Pages in a pipe as it comes, and pipes for one page of each 2 MiB of 4 GiB. */
@@ -56,14 +58,16 @@ static void hold(struct __test_metadata *_metadata, FIXTURE_DATA(gather) *self, 
 	self->in_pipe++;
 }
 
-/* Single pages just freed wait in a list of their CPU, until many more come after them. */
+/* Single pages just freed wait in lists of CPU and node, until many more come after them. */
 static void flush_cpu_lists(void)
 {
+	const unsigned long nodes = ~0ul;
 	const size_t length = 64 * BT_MIB;
 	cpu_set_t all, one;
 	char *memory;
 	int cpu;
 
+	syscall(SYS_set_mempolicy, MPOL_INTERLEAVE, &nodes, 8 * sizeof(nodes));
 	sched_getaffinity(0, sizeof(all), &all);
 	for (cpu = 0; cpu < CPU_SETSIZE; cpu++) {
 		if (!CPU_ISSET(cpu, &all))
@@ -80,6 +84,7 @@ static void flush_cpu_lists(void)
 		munmap(memory, length);
 	}
 	sched_setaffinity(0, sizeof(all), &all);
+	syscall(SYS_set_mempolicy, MPOL_DEFAULT, NULL, 0);
 }
 
 static void let_go(FIXTURE_DATA(gather) *self)
@@ -138,7 +143,9 @@ TEST_F_TIMEOUT(gather, reaches_its_size, 200)
 {
 	struct bitmem_pool_info total;
 	struct bitmem_alloc alloc;
+	uint64_t gathered;
 	void *memory;
+	int i;
 
 	fragment(_metadata, self);
 	ASSERT_EQ(NULL, bl_begin(&self->t, "pool_mb=512"));
@@ -160,10 +167,18 @@ TEST_F_TIMEOUT(gather, reaches_its_size, 200)
 	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
 	EXPECT_EQ(0, BT_WAIT(self->t.fd, out_dirty, 0, 20000));
 
-	/* When there are whole ones to be had, it gets them by and by. */
+	/*
+	 * When there are whole ones to be had, it gets them by and by: nearly all, as a few
+	 * of the pages let go may still be in some list.
+	 */
+	gathered = total.out_gathered;
 	let_go(self);
-	EXPECT_EQ(0, BT_WAIT(self->t.fd, out_gathered, 0, 60000));
-	ASSERT_EQ(0, bt_total(self->t.fd, &total));
+	for (i = 0; i < 600 && total.out_gathered > gathered / 8; i++) {
+		bt_sleep_ms(100);
+		ASSERT_EQ(0, bt_total(self->t.fd, &total));
+	}
+	TH_LOG("%llu MiB of these are left", (unsigned long long)total.out_gathered >> 20);
+	EXPECT_GE(gathered / 8, total.out_gathered);
 	EXPECT_EQ(512 * BT_MIB, total.out_capacity);
 	close(self->t.fd);
 }
@@ -183,7 +198,8 @@ TEST_F_TIMEOUT(gather, gives_back, 200)
 		ASSERT_EQ(0, bt_trim(self->t.fd, i, 4 * self->t.superblock, &trim));
 	ASSERT_EQ(0, bt_total(self->t.fd, &total));
 	EXPECT_GT(before.out_gathered, total.out_gathered);
-	EXPECT_EQ(before.out_capacity - total.out_capacity, total.out_returned);
+	EXPECT_EQ(before.out_capacity - total.out_capacity,
+		  total.out_returned - before.out_returned);
 	for (i = 0; i < self->t.pools; i++)
 		ASSERT_EQ(0, bt_trim(self->t.fd, i, 0, &trim));
 	ASSERT_EQ(0, bt_total(self->t.fd, &total));

@@ -91,7 +91,7 @@ TEST_F(width, apart)
 	EXPECT_EQ(-ENOMEM, alloc_width(fd, 16 * BT_MIB + 1, 32, &alloc));
 	EXPECT_EQ(-ENOMEM, alloc_width(fd, 32 * BT_MIB + 1, 0, &alloc));
 	EXPECT_LT(0, SUM(fd, 32, out_failures));
-	EXPECT_EQ(SUM(fd, 32, out_failures), SUM(fd, 64, out_failures));
+	EXPECT_LT(0, SUM(fd, 64, out_failures));
 	ASSERT_EQ(0, alloc_width(fd, 32 * BT_MIB, 0, &alloc));
 	EXPECT_EQ(-ENOMEM, alloc_width(fd, 1, 0, &alloc));
 	EXPECT_EQ(16 * BT_MIB, SUM(fd, 32, out_zeroed));

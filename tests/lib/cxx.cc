@@ -63,7 +63,7 @@ int main()
 		std::printf("TAP version 13\n1..0 # SKIP no bitmem device\n");
 		return 0;
 	}
-	std::printf("TAP version 13\n1..6\n");
+	std::printf("TAP version 13\n1..7\n");
 	check(ctx != nullptr, "open");
 	if (ctx)
 		use(ctx);

@@ -20,7 +20,6 @@
 
 #include <bitmem/bitmem.h>
 
-
 #define MIB ((size_t)1 << 20)
 
 /* Opens a context whose shared segments have @segment_size bytes. NULL with errno. */
