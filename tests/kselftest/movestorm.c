@@ -19,7 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
-/* @threads: in each kind of storm */
+/* @threads: in a storm of all, and in one that only takes pages away from writers */
 static const struct {
 	void (*act)(struct fighter *me);
 	unsigned int threads[2];
@@ -34,6 +34,8 @@ static const struct {
 	{ wild_lock, { 1, 0 }, "locked" },
 	{ wild_fork, { 1, 0 }, "forked" },
 };
+
+enum { ALL, ZAPS };
 
 #define FIGHTERS	16
 #define WRITERS		2
@@ -99,10 +101,8 @@ static int make_buffers(struct storm *storm, int first)
 		[FINE] = { 2 * t->superblock + 40 * t->page, 8 * t->page },
 		[COARSE] = { 2 * OWNERS * t->superblock, t->superblock },
 		[WILD] = { t->superblock, 0 },
-		[WILD + 1] = { t->superblock, 0 },
-		/* Single pages, which have a superblock for themselves, or nearly so. */
-		[WILD + 2] = { t->superblock - t->page, 0 },
-		[WILD + 3] = { t->superblock - t->page, 0 },
+		/* As single pages, which have a superblock for themselves, or nearly so. */
+		[WILD + 1] = { t->superblock - t->page, 0 },
 	};
 	int i;
 
@@ -118,27 +118,24 @@ static int make_buffers(struct storm *storm, int first)
 	return 0;
 }
 
-/*
- * From now on superblocks may leave the pools, which have @slack more than the buffers need. False
- * if we are not allowed to say so.
- */
-static bool allow_trims(struct storm *storm, uint64_t slack)
+/* Little more than the buffers need, so that what is free is soon used or given back. */
+uint64_t storm_target(const struct storm *storm, uint32_t index)
 {
-	const size_t superblock = storm->t->superblock;
-	struct bitmem_pool_info pool;
+	const uint64_t enough = 24 * storm->t->superblock;
+	const uint64_t before = storm->t->before[index].out_target;
+
+	return before < enough ? before : enough;
+}
+
+/* From now on superblocks may leave the pools, if we are allowed to say so. */
+static bool allow_trims(struct storm *storm)
+{
 	uint32_t i;
 
 	if (bn_open(&storm->nl))
 		return false;
 	for (i = 0; i < storm->t->pools; i++) {
-		const uint64_t most = storm->t->before[i].out_target;
-
-		if (bt_pool(storm->fd, i, &pool))
-			return false;
-		storm->target[i] = (pool.out_allocated / superblock + 1 + slack) * superblock;
-		if (storm->target[i] > most)
-			storm->target[i] = most;
-		if (set_pool(&storm->nl, i, storm->target[i], 0))
+		if (set_pool(&storm->nl, i, storm_target(storm, i), 0))
 			return false;
 	}
 	return true;
@@ -172,7 +169,6 @@ static int start_all(struct storm *storm, int kind, struct fighter *fighters,
 
 			me->storm = storm;
 			me->act = roles[role].act;
-			me->kind = kind;
 			me->number = i;
 			me->seed = seed + n;
 			if (pipe(me->pipe))
@@ -189,7 +185,7 @@ static int start_all(struct storm *storm, int kind, struct fighter *fighters,
  * Processes of their own that only write: nobody but they changes their address space, so
  * their faults wait for nothing but the pages.
  */
-static pid_t start_writer(struct storm *storm, unsigned int number, unsigned int seed)
+static pid_t start_writer(struct storm *storm, unsigned int seed)
 {
 	struct fighter writers[WRITER_THREADS] = {};
 	pid_t child = fork();
@@ -201,8 +197,7 @@ static pid_t start_writer(struct storm *storm, unsigned int number, unsigned int
 	for (i = 0; i < WRITER_THREADS; i++) {
 		writers[i].storm = storm;
 		writers[i].act = wild_write;
-		writers[i].number = WRITER_THREADS * number + i;
-		writers[i].seed = seed + writers[i].number;
+		writers[i].seed = seed + i;
 		if (pthread_create(&writers[i].thread, NULL, fight, &writers[i]))
 			_exit(1);
 	}
@@ -247,7 +242,7 @@ static void rage(struct __test_metadata *_metadata, struct storm *storm, int kin
 
 	TH_LOG("seed %u%s", seed, storm->trims ? "" : ", without giving back to the system");
 	for (i = 0; i < WRITERS; i++) {
-		writers[i] = start_writer(storm, i, seed + 100);
+		writers[i] = start_writer(storm, seed + 100 * (i + 1));
 		ASSERT_LT(0, writers[i]);
 	}
 	n = start_all(storm, kind, fighters, seed);
@@ -277,7 +272,7 @@ TEST_F_TIMEOUT(movestorm, all_at_once, 3600)
 	ASSERT_NE(NULL, storm);
 	ASSERT_EQ(0, wild_handlers());
 	ASSERT_EQ(0, make_buffers(storm, 0));
-	storm->trims = allow_trims(storm, 12);
+	storm->trims = allow_trims(storm);
 	ASSERT_EQ(0, bt_total(storm->fd, &before));
 	rage(_metadata, storm, ALL);
 	ASSERT_EQ(0, bt_total(storm->fd, &after));
@@ -292,7 +287,7 @@ TEST_F_TIMEOUT(movestorm, zaps, 3600)
 	ASSERT_NE(NULL, storm);
 	ASSERT_EQ(0, wild_handlers());
 	ASSERT_EQ(0, make_buffers(storm, WILD));
-	storm->trims = allow_trims(storm, 1);
+	storm->trims = allow_trims(storm);
 	rage(_metadata, storm, ZAPS);
 }
 

@@ -15,8 +15,7 @@
 #define FINE		0
 #define COARSE		1
 #define WILD		2
-#define WILDS		4
-#define BUFFERS		(WILD + WILDS)
+#define BUFFERS		4
 
 struct buffer {
 	struct bitmem_alloc alloc;
@@ -28,19 +27,15 @@ struct buffer {
 /**
  * struct storm - what all threads share
  * @fd: the file that has the buffers
- * @nl: for changing the pools, if @trims
- * @target: what each is to have while the storm lasts
  * @stop: it is over
- * @content: how often something was not what it had to be
- * @refused: how often a call failed that should not have
- * @done: how often each role was played
+ * @wrong: things that must never be, by what they are
+ * @done: things done
  */
 struct storm {
 	const struct bt *t;
 	int fd;
 	struct bn nl;
 	bool trims;
-	uint64_t target[BT_POOLS];
 	bool stop;
 	struct buffer buffers[BUFFERS];
 	unsigned long content;
@@ -48,15 +43,11 @@ struct storm {
 	unsigned long done[16];
 };
 
-/* Storms of all, and of nothing but writers whose pages are taken away. */
-enum { ALL, ZAPS };
-
-/* One of the threads. @act does one thing. @number: among those that do the same. */
+/* One of the threads. @act does one thing. */
 struct fighter {
 	pthread_t thread;
 	struct storm *storm;
 	void (*act)(struct fighter *me);
-	int kind;
 	unsigned int number;
 	unsigned int seed;
 	int pipe[2];
@@ -80,6 +71,7 @@ void own_end(struct fighter *me);
 
 /* movestorm.c */
 int set_pool(struct bn *nl, uint32_t index, uint64_t target, uint64_t reserve);
+uint64_t storm_target(const struct storm *storm, uint32_t index);
 
 /* movestorm_wild.c: threads that know nothing */
 int wild_handlers(void);

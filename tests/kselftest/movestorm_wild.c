@@ -61,17 +61,16 @@ static struct buffer *any_buffer(struct fighter *me)
 
 static struct buffer *any_wild(struct fighter *me)
 {
-	return &me->storm->buffers[WILD + roll(me, WILDS)];
+	return &me->storm->buffers[WILD + roll(me, BUFFERS - WILD)];
 }
 
 /*
  * Write faults, as fast as they come, into what others give away and get back: the page is
- * let go at once, for the next one to fault again. Not two into the same buffer: who waits
- * for the lock of a page has a reference on it, and nobody may have that page then.
+ * let go at once, for the next one to fault again.
  */
 void wild_write(struct fighter *me)
 {
-	struct buffer *buffer = &me->storm->buffers[WILD + me->number % WILDS];
+	struct buffer *buffer = any_wild(me);
 	char *to = any_page(me, buffer);
 	const char byte = 1;
 
@@ -85,19 +84,21 @@ static void expect(struct fighter *me, int err, int excuse)
 		count(&me->storm->refused);
 }
 
-/* All that is free goes back to the system, and comes again. */
+/* A superblock of each pool goes back to the system, the one that was freed last; and comes. */
 static void trim(struct fighter *me)
 {
 	struct storm *storm = me->storm;
 	uint32_t i;
 
 	for (i = 0; i < storm->t->pools; i++) {
-		struct bitmem_compact arg = { .size = sizeof(arg), .index = i };
+		struct bitmem_compact arg = {
+			.size = sizeof(arg), .index = i, .budget = storm->t->superblock,
+		};
 
 		expect(me, bt_ioctl(storm->fd, BITMEM_TRIM, &arg), 0);
 	}
 	for (i = 0; i < storm->t->pools; i++)
-		expect(me, set_pool(&storm->nl, i, storm->target[i], 0), 0);
+		expect(me, set_pool(&storm->nl, i, storm_target(storm, i), 0), 0);
 }
 
 /* All of a wild buffer, or some pages of it, go, to the system if that is possible; and come. */
@@ -109,7 +110,7 @@ void wild_churn(struct fighter *me)
 	size_t from = 0, length = buffer->length;
 	struct bitmem_range range;
 
-	if (me->kind == ALL && !roll(me, 3)) {
+	if (!roll(me, 3)) {
 		from = roll(me, buffer->length / page) * page;
 		length = (1 + roll(me, (buffer->length - from) / page)) * page;
 	}
