@@ -63,7 +63,7 @@ demo: deps
 
 ## check        every test: natively, with sanitizers, in guests of three kernels
 check: deps
-	@tests/vm/kernel fetch 6.1 6.12 newest arm64
+	@tests/vm/kernel fetch 6.1 6.12 newest
 	@rm -rf $(O)/tests $(O)/asan/tests
 	+@$(MAKE) --no-print-directory tests
 	+@$(MAKE) --no-print-directory native-tests O=$(O)/asan SAN=1
