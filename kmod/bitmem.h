@@ -122,6 +122,7 @@ enum bm_place {
  *	converted; they come back soon
  * @ended: some did since the lock was taken
  * @compacting: compactions under way; single pages are not zeroed meanwhile
+ * @packed: nothing was split since the last one: no split superblock is kept in spare
  * @split_pages: pages of split superblocks
  * @gathered: those of them that were put together from single pages
  * @reclaimable: pages that the system was told to be reclaimable
@@ -171,6 +172,7 @@ struct bm_pool {
 	unsigned int inflight;
 	bool ended;
 	unsigned int compacting;
+	bool packed;
 	unsigned long split_pages;
 	unsigned long gathered;
 	unsigned long reclaimable;

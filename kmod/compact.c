@@ -135,6 +135,7 @@ static void bm_compact_end(struct bm_pool *pool)
 {
 	bm_pool_lock(pool);
 	pool->compacting--;
+	pool->packed = true;
 	bm_pool_unlock(pool);
 	bm_worker_kick(pool);
 }
@@ -169,9 +170,10 @@ int bm_pool_compact(struct bm_pool *pool, struct bitmem_compact *arg)
 		if (bm_pool_putback(pool, split))
 			freed += BM_SB_PAGES;
 	}
-	bm_compact_end(pool);
+	/* Before the worker gets at their pages, to zero them for nothing. */
 	while (!bm_pool_join(pool))
 		cond_resched();
+	bm_compact_end(pool);
 	bm_pool_moved(pool, c.moved);
 	trace_bitmem_compact(pool, c.moved, freed, c.skipped);
 	arg->out_moved = (u64)c.moved << PAGE_SHIFT;

@@ -298,6 +298,7 @@ int bm_pool_convert(struct bm_pool *pool)
 	used = split->nr_pages;
 	bm_pool_lock(pool);
 	pool->pages[state] -= BM_SB_PAGES;
+	pool->packed = false;
 	if (used)
 		bm_pool_enter(pool, split);
 	bm_pool_end(pool);

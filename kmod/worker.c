@@ -30,7 +30,7 @@
 /* How long to zero before a rest of the same length. */
 #define BM_ZERO_BURST	(10 * NSEC_PER_MSEC)
 
-/* Split superblocks left as they are although all their pages are free. */
+/* Split superblocks left as they are although all their pages are free: until a COMPACT. */
 #define BM_SPARE_SPLITS	1
 
 struct bm_worker {
@@ -164,7 +164,8 @@ static void bm_news_step(struct bm_pool *pool, struct bm_worker *w)
 static bool bm_join_step(struct bm_pool *pool, struct bm_worker *w)
 {
 	bm_pool_lock(pool);
-	w->join = bm_pool_idle_splits(pool, pool->gathered ? 1 : BM_SPARE_SPLITS + 1);
+	w->join = bm_pool_idle_splits(pool, pool->gathered || pool->packed ? 1 :
+				      BM_SPARE_SPLITS + 1);
 	bm_pool_unlock(pool);
 	return w->join && !bm_pool_join(pool);
 }

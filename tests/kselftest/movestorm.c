@@ -27,19 +27,21 @@ static const struct {
 } roles[] = {
 	{ own_act, { OWNERS, 0 }, "owned" },
 	{ wild_write, { 1, 0 }, "written" },
-	{ wild_churn, { 1, 2 }, "churned" },
+	{ wild_churn, { 1, 1 }, "churned" },
 	{ wild_compact, { 1, 0 }, "compacted" },
 	{ wild_migrate, { 1, 0 }, "migrated" },
 	{ wild_splice, { 1, 0 }, "spliced" },
 	{ wild_lock, { 1, 0 }, "locked" },
 	{ wild_fork, { 1, 0 }, "forked" },
+	{ wild_interrupt, { 0, 1 }, "interrupted" },
 };
 
 enum { ALL, ZAPS };
 
 #define FIGHTERS	16
+/* As many processes with as many threads each. Who is interrupted should be one that writes. */
 #define WRITERS		2
-#define WRITER_THREADS	2
+static const int nr_writers[2] = { WRITERS, 1 };
 
 FIXTURE(movestorm) {
 	struct bt t;
@@ -92,9 +94,11 @@ FIXTURE_TEARDOWN_PARENT(movestorm)
 	EXPECT_EQ(NULL, why);
 }
 
+/* The wild ones are all in the last pool: what leaves one buffer is what the next one gets. */
 static int make_buffers(struct storm *storm, int first)
 {
 	const struct bt *t = storm->t;
+	const int last = t->before[t->pools - 1].out_node;
 	const struct {
 		size_t length, chunk;
 	} kinds[BUFFERS] = {
@@ -102,16 +106,20 @@ static int make_buffers(struct storm *storm, int first)
 		[COARSE] = { 2 * OWNERS * t->superblock, t->superblock },
 		[WILD] = { t->superblock, 0 },
 		/* As single pages, which have a superblock for themselves, or nearly so. */
-		[WILD + 1] = { t->superblock - t->page, 0 },
+		[WILD + 1] = { t->superblock - (first < WILD ? t->page : 0), 0 },
 	};
-	int i;
+	int i, err;
 
 	for (i = first; i < BUFFERS; i++) {
 		struct buffer *buffer = &storm->buffers[i];
 
 		buffer->chunk = kinds[i].chunk;
 		buffer->length = kinds[i].length;
-		buffer->memory = bt_new(storm->fd, buffer->length, &buffer->alloc);
+		err = bt_alloc_on(storm->fd, buffer->length, i < WILD ? BITMEM_NODE_ANY : last, 0,
+				  &buffer->alloc);
+		if (err)
+			return err;
+		buffer->memory = bt_map(storm->fd, buffer->length, buffer->alloc.out_offset);
 		if (!buffer->memory)
 			return -errno;
 	}
@@ -185,16 +193,18 @@ static int start_all(struct storm *storm, int kind, struct fighter *fighters,
  * Processes of their own that only write: nobody but they changes their address space, so
  * their faults wait for nothing but the pages.
  */
-static pid_t start_writer(struct storm *storm, unsigned int seed)
+static pid_t start_writer(struct storm *storm, int kind, unsigned int seed)
 {
-	struct fighter writers[WRITER_THREADS] = {};
+	struct fighter writers[WRITERS] = {};
 	pid_t child = fork();
 	int i;
 
 	if (child)
 		return child;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (i = 0; i < WRITER_THREADS; i++) {
+	if (kind == ZAPS)
+		wild_stay(true);
+	for (i = 0; i < nr_writers[kind]; i++) {
 		writers[i].storm = storm;
 		writers[i].act = wild_write;
 		writers[i].seed = seed + i;
@@ -241,10 +251,12 @@ static void rage(struct __test_metadata *_metadata, struct storm *storm, int kin
 	int i, n;
 
 	TH_LOG("seed %u%s", seed, storm->trims ? "" : ", without giving back to the system");
-	for (i = 0; i < WRITERS; i++) {
-		writers[i] = start_writer(storm, seed + 100 * (i + 1));
+	for (i = 0; i < nr_writers[kind]; i++) {
+		writers[i] = start_writer(storm, kind, seed + 100 * (i + 1));
 		ASSERT_LT(0, writers[i]);
 	}
+	if (kind == ZAPS)
+		wild_stay(false);
 	n = start_all(storm, kind, fighters, seed);
 	ASSERT_LT(0, n);
 	bt_sleep_ms(bt_seconds(10) * 1000);
@@ -253,7 +265,7 @@ static void rage(struct __test_metadata *_metadata, struct storm *storm, int kin
 		EXPECT_EQ(0, pthread_join(fighters[i].thread, NULL));
 		own_end(&fighters[i]);
 	}
-	for (i = 0; i < WRITERS; i++)
+	for (i = 0; i < nr_writers[kind]; i++)
 		EXPECT_EQ(256 + SIGKILL, stop_writer(writers[i]));
 	log_counts(_metadata, storm);
 	EXPECT_EQ(0, storm->content);
@@ -279,7 +291,11 @@ TEST_F_TIMEOUT(movestorm, all_at_once, 3600)
 	EXPECT_LT(before.out_moved, after.out_moved);
 }
 
-/* The write fault and its page, with as little as possible in between. */
+/*
+ * The write fault and its page, with as little as possible in between. The faults are on one
+ * CPU, where a thread with a higher priority interrupts them at any point for a while; that is
+ * when the page is taken away on another one, and goes back to the system.
+ */
 TEST_F_TIMEOUT(movestorm, zaps, 3600)
 {
 	struct storm *storm = new_storm(&self->t);

@@ -83,5 +83,7 @@ void wild_migrate(struct fighter *me);
 void wild_splice(struct fighter *me);
 void wild_lock(struct fighter *me);
 void wild_fork(struct fighter *me);
+void wild_interrupt(struct fighter *me);
+void wild_stay(bool first);
 
 #endif /* BITMEM_MOVESTORM_H */

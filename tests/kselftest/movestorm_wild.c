@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -84,21 +85,23 @@ static void expect(struct fighter *me, int err, int excuse)
 		count(&me->storm->refused);
 }
 
-/* A superblock of each pool goes back to the system, the one that was freed last; and comes. */
+#define TRIMS		8
+
+/*
+ * The superblock that was freed last goes back to the system. After a few the pool fills
+ * again. Only the last pool, so that the first CPU has nothing else to do.
+ */
 static void trim(struct fighter *me)
 {
 	struct storm *storm = me->storm;
-	uint32_t i;
+	struct bitmem_compact arg = {
+		.size = sizeof(arg), .index = storm->t->pools - 1,
+		.budget = storm->t->superblock,
+	};
 
-	for (i = 0; i < storm->t->pools; i++) {
-		struct bitmem_compact arg = {
-			.size = sizeof(arg), .index = i, .budget = storm->t->superblock,
-		};
-
-		expect(me, bt_ioctl(storm->fd, BITMEM_TRIM, &arg), 0);
-	}
-	for (i = 0; i < storm->t->pools; i++)
-		expect(me, set_pool(&storm->nl, i, storm_target(storm, i), 0), 0);
+	expect(me, bt_ioctl(storm->fd, BITMEM_TRIM, &arg), 0);
+	if (!roll(me, TRIMS))
+		expect(me, set_pool(&storm->nl, arg.index, storm_target(storm, arg.index), 0), 0);
 }
 
 /* All of a wild buffer, or some pages of it, go, to the system if that is possible; and come. */
@@ -197,4 +200,32 @@ void wild_fork(struct fighter *me)
 	status = bt_reap(child);
 	if (status != (killed ? 256 + SIGKILL : 0))
 		count(&me->storm->refused);
+}
+
+/* The calling thread, and those that it starts, stay on the first CPU, or on the last one. */
+void wild_stay(bool first)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(first ? 0 : sysconf(_SC_NPROCESSORS_ONLN) - 1, &set);
+	sched_setaffinity(0, sizeof(set), &set);
+}
+
+#define INTERRUPTION_NS		15000000
+
+/* Lets the first CPU's others go on for a moment, and then keeps it from them for a while. */
+void wild_interrupt(struct fighter *me)
+{
+	const struct sched_param prio = { .sched_priority = 1 };
+	struct timespec pause = { .tv_nsec = 50000 + roll(me, 1000000) };
+	uint64_t end;
+
+	wild_stay(true);
+	/* Without the right to that it is one more thread that is there at times. */
+	sched_setscheduler(0, SCHED_FIFO, &prio);
+	nanosleep(&pause, NULL);
+	end = bt_now_ns() + INTERRUPTION_NS;
+	while (bt_now_ns() < end)
+		;
 }
