@@ -231,7 +231,7 @@ TEST_F(commit_share, system_calls)
 }
 
 /* Somebody writes into the superblock that is taken apart and put together. */
-TEST_F_TIMEOUT(commit_share, under_a_writer, 120)
+TEST_F(commit_share, under_a_writer)
 {
 	const unsigned int rounds = bt_rounds(30);
 	const size_t page = self->t.page;

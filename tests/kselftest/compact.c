@@ -237,7 +237,7 @@ static void compact_all(struct __test_metadata *_metadata, FIXTURE_DATA(compact)
 	}
 }
 
-TEST_F_TIMEOUT(compact, packs, 120)
+TEST_F(compact, packs)
 {
 	struct bitmem_compact done;
 	struct bitmem_range range;

@@ -138,7 +138,7 @@ static void *churn(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(dmabuf_share, threads, 60)
+TEST_F(dmabuf_share, threads)
 {
 	struct churn all[8] = { 0 };
 	struct bt_watch watch;
@@ -185,7 +185,7 @@ static void *share(void *arg)
 	return NULL;
 }
 
-TEST_F_TIMEOUT(dmabuf_share, one_for_all, 60)
+TEST_F(dmabuf_share, one_for_all)
 {
 	const size_t length = self->t.superblock + self->t.page;
 	int dmabuf = bt_orphan(length, SEED), i;
@@ -212,7 +212,7 @@ TEST_F_TIMEOUT(dmabuf_share, one_for_all, 60)
 }
 
 /* Killed anywhere between making a buffer and dropping its last dma-buf. */
-TEST_F_TIMEOUT(dmabuf_share, killed_at_any_moment, 120)
+TEST_F(dmabuf_share, killed_at_any_moment)
 {
 	const unsigned int rounds = bt_rounds(40);
 	const bool stop = false;

@@ -58,10 +58,23 @@ FIXTURE_TEARDOWN_PARENT(failnth)
 	EXPECT_EQ(NULL, why);
 }
 
-/* What a call may say when an allocation or a copy inside has failed. */
+/*
+ * What a call may say when an allocation or a copy inside has failed. ECANCELED is what
+ * io_uring says when it can make no thread for a command.
+ */
 static bool is_excuse(int err)
 {
-	return !err || err == -ENOMEM || err == -EFAULT || err == -EAGAIN || err == -ENOBUFS;
+	switch (-err) {
+	case 0:
+	case ENOMEM:
+	case EFAULT:
+	case EAGAIN:
+	case ENOBUFS:
+	case ECANCELED:
+		return true;
+	default:
+		return false;
+	}
 }
 
 /*

@@ -139,7 +139,7 @@ static void fragment(struct __test_metadata *_metadata, FIXTURE_DATA(gather) *se
 }
 
 /* As large as it was to be, of single pages, and good for everything. */
-TEST_F_TIMEOUT(gather, reaches_its_size, 200)
+TEST_F_TIMEOUT(gather, reaches_its_size, 900)
 {
 	struct bitmem_pool_info total;
 	struct bitmem_alloc alloc;
@@ -184,7 +184,7 @@ TEST_F_TIMEOUT(gather, reaches_its_size, 200)
 }
 
 /* Given back like everything else, the gathered ones first. */
-TEST_F_TIMEOUT(gather, gives_back, 200)
+TEST_F_TIMEOUT(gather, gives_back, 900)
 {
 	struct bitmem_pool_info before, total;
 	struct bitmem_compact trim;
@@ -209,7 +209,7 @@ TEST_F_TIMEOUT(gather, gives_back, 200)
 }
 
 /* Growth goes on with single pages, too. */
-TEST_F_TIMEOUT(gather, grows, 200)
+TEST_F_TIMEOUT(gather, grows, 900)
 {
 	struct bitmem_pool_info total;
 	struct bitmem_alloc alloc;

@@ -217,7 +217,7 @@ static void round_map(struct racer *racer)
 }
 
 /* Each id is freed by exactly one. */
-TEST_F_TIMEOUT(handle, race_of_frees, 120)
+TEST_F(handle, race_of_frees)
 {
 	void (*const rounds[THREADS])(struct racer *racer) = {
 		round_free, round_free, round_free, round_free,
@@ -232,7 +232,7 @@ TEST_F_TIMEOUT(handle, race_of_frees, 120)
 	EXPECT_EQ(racers[0].rounds, won);
 }
 
-TEST_F_TIMEOUT(handle, race_of_free_query_and_map, 120)
+TEST_F(handle, race_of_free_query_and_map)
 {
 	void (*const rounds[THREADS])(struct racer *racer) = {
 		round_query, round_map, round_free, round_map,
@@ -254,7 +254,7 @@ static void *close_file(void *arg)
  * An anonymous buffer's id goes with its last mapping. Here that is another
  * file's, at the moment when its own file is closed and loses all its ids.
  */
-TEST_F_TIMEOUT(handle, anonymous_mapped_by_another_file, 120)
+TEST_F(handle, anonymous_mapped_by_another_file)
 {
 	const unsigned int rounds = bt_rounds(200);
 	const size_t length = 2 * self->t.page;

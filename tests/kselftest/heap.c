@@ -271,7 +271,7 @@ static void *allocate_and_close(void *arg)
 	return (void *)(i ? bad : -1);
 }
 
-TEST_F_TIMEOUT(heap, threads, 60)
+TEST_F(heap, threads)
 {
 	pthread_t all[8];
 	void *bad;
@@ -285,7 +285,7 @@ TEST_F_TIMEOUT(heap, threads, 60)
 	}
 }
 
-TEST_F_TIMEOUT(heap, killed, 60)
+TEST_F(heap, killed)
 {
 	const unsigned int rounds = bt_rounds(20);
 	unsigned int i;

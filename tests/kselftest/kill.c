@@ -106,7 +106,7 @@ TEST_F_TIMEOUT(kill, holding_512_mib, 900)
 }
 
 /* At any moment of allocating, mapping, touching and freeing. */
-TEST_F_TIMEOUT(kill, at_any_moment, 60)
+TEST_F(kill, at_any_moment)
 {
 	const size_t length = 8 * self->t.superblock + 5 * self->t.page;
 	int i;
@@ -140,7 +140,7 @@ TEST_F_TIMEOUT(kill, at_any_moment, 60)
 }
 
 /* While the whole pool is dirty and a request for it is zeroing. */
-TEST_F_TIMEOUT(kill, while_zeroing, 60)
+TEST_F(kill, while_zeroing)
 {
 	struct bitmem_pool_info total;
 	int i;

@@ -69,7 +69,7 @@ static int use_the_rest(int fd, struct bitmem_alloc *alloc)
 }
 
 /* One pinned page keeps its whole superblock; nobody else gets a byte of it. */
-TEST_F_TIMEOUT(pin, whole_superblock, 60)
+TEST_F(pin, whole_superblock)
 {
 	const size_t length = self->t.superblock, at = 7 * self->t.page;
 	struct bitmem_alloc alloc, rest;

@@ -184,7 +184,7 @@ static const char *begin_with(struct bt *t, unsigned int percent, const char *re
 }
 
 /* Most of memory is in the pool; somebody else needs it; nobody is killed. */
-TEST_F_TIMEOUT(shrink, before_anybody_is_killed, 120)
+TEST_F_TIMEOUT(shrink, before_anybody_is_killed, 900)
 {
 	const int64_t killed = kills();
 	struct bitmem_pool_info before, after;
@@ -238,7 +238,7 @@ static int set_huge_pages(unsigned long n)
 }
 
 /* The reserve is not for others, however much they need it. */
-TEST_F_TIMEOUT(shrink, keeps_its_reserve, 120)
+TEST_F_TIMEOUT(shrink, keeps_its_reserve, 900)
 {
 	struct bitmem_pool_info before, after;
 	unsigned long n;
@@ -297,7 +297,7 @@ static void *churn(void *arg)
 }
 
 /* The shrinker, TRIM and growth work against requests; the sums hold all the time. */
-TEST_F_TIMEOUT(shrink, while_in_use, 120)
+TEST_F_TIMEOUT(shrink, while_in_use, 900)
 {
 	const int64_t killed = kills();
 	struct churn threads[3] = {};

@@ -142,7 +142,7 @@ TEST_F(uring, fixed_read)
 }
 
 /* Registered memory stays out of everybody's hands after its buffer is gone. */
-TEST_F_TIMEOUT(uring, freed_while_registered, 60)
+TEST_F(uring, freed_while_registered)
 {
 	struct bitmem_pool_info total;
 	struct bitmem_alloc alloc, rest;

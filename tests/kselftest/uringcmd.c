@@ -233,7 +233,7 @@ TEST_F(uringcmd, unanswered)
 }
 
 /* What has to be zeroed first is not given up, but done by somebody who may wait. */
-TEST_F_TIMEOUT(uringcmd, dirty_pool, 120)
+TEST_F(uringcmd, dirty_pool)
 {
 	const uint64_t length = bt_free_bytes(&self->before) / self->t.superblock *
 				self->t.superblock;
@@ -350,7 +350,7 @@ static void submit_allocs(FIXTURE_DATA(uringcmd) *self, struct io_uring *ring, i
 }
 
 /* The ring goes while its commands are under way: what they made is the file's. */
-TEST_F_TIMEOUT(uringcmd, ring_goes, 120)
+TEST_F(uringcmd, ring_goes)
 {
 	struct bitmem_alloc allocs[DEPTH];
 	int round;
@@ -387,7 +387,7 @@ static bool let_go(FIXTURE_DATA(uringcmd) *self, const FIXTURE_VARIANT(uringcmd)
 }
 
 /* The file's number goes: the commands hold the file, and it ends with the last of them. */
-TEST_F_TIMEOUT(uringcmd, file_goes, 120)
+TEST_F(uringcmd, file_goes)
 {
 	struct bitmem_alloc allocs[DEPTH];
 	int i, round;
@@ -411,7 +411,7 @@ TEST_F_TIMEOUT(uringcmd, file_goes, 120)
 	}
 }
 
-TEST_F_TIMEOUT(uringcmd, killed, 120)
+TEST_F(uringcmd, killed)
 {
 	int round;
 
@@ -464,7 +464,7 @@ static void *scribble(void *arg)
 }
 
 /* Arguments that change while they are read do no harm. */
-TEST_F_TIMEOUT(uringcmd, changing_arguments, 60)
+TEST_F(uringcmd, changing_arguments)
 {
 	struct scribbled args = { .alloc.node = BITMEM_NODE_ANY };
 	const uint64_t until = bt_now_ns() + 1500000000ull;

@@ -46,7 +46,7 @@ static uint64_t free_now(const struct bt *t)
 }
 
 /* Everything is dirty, and everything is wanted: nothing can be waited for. */
-TEST_F_TIMEOUT(zero, whole_pool_at_once, 60)
+TEST_F(zero, whole_pool_at_once)
 {
 	const uint64_t length = free_now(&self->t);
 
