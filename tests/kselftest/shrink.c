@@ -10,8 +10,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 
 BL_FIXTURE(shrink);
 
@@ -155,7 +157,7 @@ static int hog(uint64_t bytes)
 		int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 		char *memory;
 
-		if (fd < 0 || write(fd, "1000", 4) != 4)
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) || fd < 0 || write(fd, "1000", 4) != 4)
 			_exit(2);
 		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			      -1, 0);
