@@ -61,7 +61,8 @@ demo: deps
 	+@$(MAKE) --no-print-directory -C tests/demo
 	@tests/demo/run
 
-## check        every test: natively, with sanitizers, in guests of three kernels
+## check        every test: natively, with sanitizers, in guests of three kernels, and of
+##              one built to catch mistakes, which takes a while the first time
 check: deps
 	@tests/vm/kernel fetch 6.1 6.12 newest
 	@rm -rf $(O)/tests $(O)/asan/tests

@@ -34,16 +34,17 @@
  * buf->lock held for writing, after unmapping it: no fault can come in between.
  *
  * Locks, outermost first:
- *   dma_resv lock (the importer's) -> buf->change
+ *   dma_resv lock (the importer's) -> buf->change, export->lock
  *   buf->change -> the spread mutex, pool->convert, buf->lock
- *   mmap_lock (the core's) -> buf->lock (read), the spread mutex, pool->convert
+ *   mmap_lock (the core's) -> buf->lock (read), buf->change (of a buffer that mmap()
+ *   makes)
  *   buf->lock (write) -> i_mmap_rwsem (the core's, unmap_mapping_range())
  *   the spread mutex, pool->convert -> pool->lock
  *   xa_lock of file->buffers, buf->handles_lock, file->lock, the offset, name and
  *   quota locks and pool->lock are leaves: none is taken under another, and
  *   nothing sleeps under them.
- *   No GUP, and no access to user memory, under buf->change or buf->lock. The
- *   shrinker only tries pool->lock.
+ *   So no GUP, and no access to user memory, under buf->change or buf->lock: a
+ *   fault takes the mmap_lock and buf->lock. The shrinker only tries pool->lock.
  */
 #ifndef BITMEM_H
 #define BITMEM_H
@@ -139,6 +140,7 @@ enum bm_place {
  * @filling: on its way to @target; requests wait for that
  * @wanted: free pages that a request waits for the pool to grow to
  * @grow_at: the system needed memory; no growth before (jiffies)
+ * @ahead_at: memory was given back; no growth before that no request waits for (jiffies)
  * @buffers: buffers that have pages of this pool
  * @allocs: buffers that ever had
  * @fallbacks: those among them that had asked for another node
@@ -189,6 +191,7 @@ struct bm_pool {
 	bool filling;
 	unsigned long wanted;
 	unsigned long grow_at;
+	unsigned long ahead_at;
 	u64 buffers;
 	u64 allocs;
 	u64 fallbacks;
@@ -239,11 +242,13 @@ struct bm_split {
 
 /*
  * Pages of one pool on their way back, collected so that its lock is taken once
- * for many. @pool is NULL while there are none.
+ * for many. @pool is NULL while there are none. Who is claimed goes to @to: dirty,
+ * unless the caller knows better.
  */
 struct bm_batch {
 	struct bm_pool *pool;
 	enum bm_state from;
+	enum bm_state to;
 	struct list_head claimed;
 	struct list_head busy;
 	unsigned int count;
@@ -332,8 +337,9 @@ struct bm_slot {
  * @npages: length
  * @offset: where it stands in the device's offset space
  * @offset_node: in the tree of all buffers by offset
- * @handles_lock: guards @handles
+ * @handles_lock: guards @handles and @nr_handles
  * @handles: the ids that lead here
+ * @nr_handles: how many, and those that soon will: walks of @handles are to be short
  * @name: published, or NULL; guarded by the lock of names
  * @tag: for people
  * @change: held by whoever changes what follows; READ_ONCE() for a glance
@@ -361,8 +367,9 @@ struct bm_buffer {
 	u64 offset;
 	struct rb_node offset_node;
 
-	spinlock_t handles_lock;	/* @handles */
+	spinlock_t handles_lock;	/* @handles, @nr_handles */
 	struct list_head handles;
+	unsigned int nr_handles;
 	struct bm_name *name;
 	char tag[BITMEM_TAG_LEN];
 
@@ -394,8 +401,9 @@ struct bm_handle {
 
 /*
  * What a request for pages asks for. @width is that of a pool: 32 or 64. @single:
- * no whole superblock; @contig: nothing but one; @quiet: waits
- * for nothing, and a refusal is not counted.
+ * no whole superblock; @contig: nothing but one, and @sure: one that is there now;
+ * @quiet: waits for nothing, and a refusal is not counted; @raw: all of the pages is
+ * to be overwritten, whatever they hold.
  */
 struct bm_request {
 	unsigned long npages;
@@ -403,8 +411,10 @@ struct bm_request {
 	unsigned int width;
 	bool bind;
 	bool contig;
+	bool sure;
 	bool single;
 	bool quiet;
+	bool raw;
 	bool nowait;
 	bool anon;
 	const char *tag;
@@ -516,7 +526,7 @@ struct bm_buffer *bm_buffer_create(struct bm_file *file, const struct bm_request
 void bm_buffer_get(struct bm_buffer *buf);
 void bm_buffer_put(struct bm_buffer *buf);
 int bm_buffer_expose(struct bm_buffer *buf);
-int bm_buffer_fix(struct bm_buffer *buf);
+int bm_buffer_fix(struct bm_buffer *buf, bool killable);
 void bm_buffer_unfix(struct bm_buffer *buf);
 
 /* slot.c; more in slot.h */
@@ -628,7 +638,7 @@ bool bm_pool_shed(struct bm_pool *pool);
 struct bm_fill {
 	unsigned long retry_at;	/* after a fill that fell short (jiffies) */
 	unsigned long whole_at;	/* no whole superblock was to be had; not again before */
-	bool short_of;
+	unsigned long short_of;	/* the target that it fell short of, or 0 */
 	bool growing;
 	bool ahead;		/* of requests */
 	bool gathering;
@@ -645,8 +655,8 @@ void bm_pools_refuse(const struct bm_request *req);
 bool bm_pool_eligible(const struct bm_pool *pool, const struct bm_request *req, int node);
 int bm_pools_reserve(const struct bm_request *req, unsigned long *share);
 void bm_pool_unreserve(struct bm_pool *pool, unsigned long npages);
-struct page *bm_pool_take_whole(struct bm_pool *pool, bool nowait);
-struct page *bm_pool_take_page(struct bm_pool *pool, bool nowait);
+struct page *bm_pool_take_whole(struct bm_pool *pool, const struct bm_request *req);
+struct page *bm_pool_take_page(struct bm_pool *pool, const struct bm_request *req);
 struct page *bm_pool_take_partial(struct bm_pool *pool);
 
 /* reclaim.c */
@@ -685,6 +695,9 @@ void bm_worker_kick(struct bm_pool *pool);
 /* dmabuf.c */
 struct dma_buf *bm_dmabuf_export(struct bm_buffer *buf, bool readonly, unsigned int mode);
 struct bm_buffer *bm_dmabuf_import(int fd, bool *readonly);
+
+/* main.c */
+extern bool bm_live;
 
 /* heap.c */
 int bm_heap_init(void);

@@ -155,12 +155,19 @@ struct bm_buffer *bm_buffer_create(struct bm_file *file, const struct bm_request
 
 /* --- holding it in place --- */
 
-/* From now on nothing of the buffer moves or goes. -ENXIO if some of it is not committed. */
-int bm_buffer_fix(struct bm_buffer *buf)
+/*
+ * From now on nothing of the buffer moves or goes. -ENXIO if some of it is not committed.
+ * Whoever changes it may wait for memory: -EINTR if the caller is being killed meanwhile,
+ * and may be told so.
+ */
+int bm_buffer_fix(struct bm_buffer *buf, bool killable)
 {
 	int ret = 0;
 
-	mutex_lock(&buf->change);
+	if (!killable)
+		mutex_lock(&buf->change);
+	else if (mutex_lock_killable(&buf->change))
+		return -EINTR;
 	if (buf->resident != buf->npages)
 		ret = -ENXIO;
 	else
@@ -174,7 +181,8 @@ int bm_buffer_expose(struct bm_buffer *buf)
 {
 	int ret = 0;
 
-	mutex_lock(&buf->change);
+	if (mutex_lock_killable(&buf->change))
+		return -EINTR;
 	if (buf->resident != buf->npages)
 		ret = -ENXIO;
 	else

@@ -14,6 +14,9 @@
 #include "slot.h"
 #include "trace.h"
 
+/* How often to look for another piece when others were faster. */
+#define BM_PIECE_TRIES	8
+
 static unsigned long bm_range_resident(const struct bm_buffer *buf, unsigned long first,
 				       unsigned long end)
 {
@@ -67,6 +70,8 @@ static void bm_commit_end(struct bm_buffer *buf, unsigned long first, unsigned l
 	struct bm_batch batch;
 
 	bm_batch_init(&batch, BM_ALLOCATED);
+	/* Nobody has seen them. */
+	batch.to = BM_ZEROED;
 	for (i = lo; (i << BM_SB_ORDER) < end; i++) {
 		if (keep)
 			bm_slot_merge(buf, i, &fresh[i - lo]);
@@ -123,11 +128,17 @@ out:
 int bm_slots_commit(struct bm_buffer *buf, unsigned long first, unsigned long end,
 		    const struct bm_request *req)
 {
+	struct bm_request again = *req;
 	int ret = bm_charge(buf->file, req->npages);
+	unsigned int tries = BM_PIECE_TRIES;
 
 	if (ret)
 		return ret;
-	ret = bm_commit_fill(buf, first, end, req);
+	/* Where there was a piece a moment ago there is none: another pool may have one. */
+	while ((ret = bm_commit_fill(buf, first, end, &again)) == -ESTALE && tries--)
+		again.sure = true;
+	if (ret == -ESTALE)
+		ret = -ENOMEM;
 	if (ret)
 		bm_uncharge(buf->file, req->npages);
 	else

@@ -153,7 +153,7 @@ static struct sg_table *bm_dmabuf_map(struct dma_buf_attachment *attach,
 
 	if (export->readonly && dir != DMA_TO_DEVICE)
 		return ERR_PTR(-EACCES);
-	ret = bm_buffer_fix(export->buf);
+	ret = bm_buffer_fix(export->buf, true);
 	if (ret)
 		return ERR_PTR(ret);
 	map = bm_dma_map_new(export->buf, attach->dev, dir);
@@ -241,7 +241,8 @@ static int bm_dmabuf_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 	void *vaddr;
 	int ret;
 
-	ret = bm_buffer_fix(export->buf);
+	/* The core warns of any error from here. */
+	ret = bm_buffer_fix(export->buf, false);
 	if (ret)
 		return ret;
 	vaddr = bm_vmap(export->buf);

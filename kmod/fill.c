@@ -48,6 +48,14 @@ static bool bm_pool_wants_growth(const struct bm_pool *pool)
 	       (pool->level != BITMEM_LEVEL_NONE || bm_pool_unreserved(pool) < pool->wanted);
 }
 
+/* When it may: not soon after memory was given back, but for who waits sooner than ahead. */
+static unsigned long bm_pool_growth_at(const struct bm_pool *pool)
+{
+	if (bm_pool_unreserved(pool) < pool->wanted || time_before(pool->ahead_at, pool->grow_at))
+		return pool->grow_at;
+	return pool->ahead_at;
+}
+
 /* Is a superblock missing? Raises the target if the pool is to grow. */
 static bool bm_pool_lacks(struct bm_pool *pool, struct bm_fill *fill)
 {
@@ -56,7 +64,7 @@ static bool bm_pool_lacks(struct bm_pool *pool, struct bm_fill *fill)
 	fill->ahead = fill->growing && bm_pool_unreserved(pool) >= pool->wanted;
 	if (capacity + BM_SB_PAGES <= pool->target)
 		return true;
-	if (!bm_pool_wants_growth(pool) || time_before(jiffies, pool->grow_at))
+	if (!bm_pool_wants_growth(pool) || time_before(jiffies, bm_pool_growth_at(pool)))
 		return false;
 	WRITE_ONCE(pool->target, bm_pool_next_target(pool));
 	WRITE_ONCE(pool->filling, true);
@@ -132,11 +140,11 @@ static void bm_fill_fell_short(struct bm_pool *pool, struct bm_fill *fill)
 	unsigned long capacity, target;
 	bool first;
 
-	fill->short_of = !fill->growing;
 	fill->retry_at = jiffies + BM_REFILL_DELAY;
 	bm_pool_lock(pool);
 	capacity = bm_pool_capacity(pool);
 	target = pool->target;
+	fill->short_of = fill->growing ? 0 : target;
 	if (fill->growing)
 		WRITE_ONCE(pool->target, max(pool->reserve, target - BM_SB_PAGES));
 	pool->grow_at = fill->retry_at;
@@ -158,7 +166,7 @@ bool bm_fill_step(struct bm_pool *pool, struct bm_fill *fill)
 	capacity = bm_pool_capacity(pool);
 	target = pool->target;
 	if (!lacks) {
-		fill->short_of = false;
+		fill->short_of = 0;
 		ended = pool->filling || !pool->ready;
 		first = bm_fill_end(pool, fill);
 	}
@@ -167,7 +175,8 @@ bool bm_fill_step(struct bm_pool *pool, struct bm_fill *fill)
 		bm_fill_report(pool, capacity, target);
 	if (ended)
 		bm_pools_wake();
-	if (!lacks || (fill->short_of && time_before(jiffies, fill->retry_at)))
+	/* A new target is worth a try at once. */
+	if (!lacks || (fill->short_of == target && time_before(jiffies, fill->retry_at)))
 		return false;
 
 	if (!bm_fill_add(pool, fill)) {
@@ -188,7 +197,7 @@ long bm_fill_timeout(struct bm_pool *pool, const struct bm_fill *fill)
 		timeout = max_t(long, fill->retry_at - jiffies, 1);
 	bm_pool_lock(pool);
 	if (bm_pool_wants_growth(pool))
-		timeout = min(timeout, max_t(long, pool->grow_at - jiffies, 1));
+		timeout = min(timeout, max_t(long, bm_pool_growth_at(pool) - jiffies, 1));
 	bm_pool_unlock(pool);
 	return timeout;
 }

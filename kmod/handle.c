@@ -15,6 +15,19 @@
 #include "bitmem.h"
 #include "trace.h"
 
+/* Counts an id more or less. False if there are as many as may be. */
+static bool bm_handles_add(struct bm_buffer *buf, int n)
+{
+	bool room;
+
+	spin_lock(&buf->handles_lock);
+	room = n < 0 || buf->nr_handles < BITMEM_MAX_IDS;
+	if (room)
+		buf->nr_handles += n;
+	spin_unlock(&buf->handles_lock);
+	return room;
+}
+
 /* An id of @file for @buf that nobody can find yet, or an ERR_PTR. */
 struct bm_handle *bm_handle_new(struct bm_file *file, struct bm_buffer *buf, bool readonly)
 {
@@ -23,12 +36,17 @@ struct bm_handle *bm_handle_new(struct bm_file *file, struct bm_buffer *buf, boo
 
 	if (!handle)
 		return ERR_PTR(-ENOMEM);
+	if (!bm_handles_add(buf, 1)) {
+		kfree(handle);
+		return ERR_PTR(-EMFILE);
+	}
 	handle->file = file;
 	handle->readonly = readonly;
 	/* The id is taken, but leads to nothing until bm_handle_publish(). */
 	ret = xa_alloc_cyclic(&file->buffers, &handle->id, NULL, xa_limit_31b, &file->next_id,
 			      GFP_KERNEL_ACCOUNT);
 	if (ret < 0) {
+		bm_handles_add(buf, -1);
 		kfree(handle);
 		return ERR_PTR(ret == -EBUSY ? -ENOMEM : ret);
 	}
@@ -53,6 +71,7 @@ void bm_handle_publish(struct bm_handle *handle)
 void bm_handle_abort(struct bm_handle *handle)
 {
 	xa_erase(&handle->file->buffers, handle->id);
+	bm_handles_add(handle->buf, -1);
 	bm_buffer_put(handle->buf);
 	kfree(handle);
 }
@@ -80,6 +99,7 @@ static void bm_handle_put(struct bm_handle *handle)
 
 	spin_lock(&buf->handles_lock);
 	list_del(&handle->link);
+	buf->nr_handles--;
 	spin_unlock(&buf->handles_lock);
 	kfree(handle);
 	bm_buffer_put(buf);

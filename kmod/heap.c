@@ -25,8 +25,12 @@
 
 static int bm_heap_open(struct inode *inode, struct file *filp)
 {
-	struct bm_file *file = bm_file_new();
+	struct bm_file *file;
 
+	/* What is opened keeps the module only once it is there to stay. */
+	if (!smp_load_acquire(&bm_live))
+		return -ENODEV;
+	file = bm_file_new();
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	filp->private_data = file;

@@ -154,7 +154,7 @@ static int bm_segments_copy(const struct bm_buffer *buf, struct bitmem_segments 
 /* Holds the buffer in place for as long as it lives. */
 static int bm_buffer_tell(struct bm_buffer *buf)
 {
-	int ret = bm_buffer_fix(buf);
+	int ret = bm_buffer_fix(buf, true);
 	bool told;
 
 	if (ret)

@@ -38,6 +38,9 @@ static unsigned long user_quota_mb;
 module_param(user_quota_mb, ulong, 0444);
 MODULE_PARM_DESC(user_quota_mb, "MiB that each user may have, or 0 for no limit (default)");
 
+/* Nothing can fail any more. What comes before the last part may be opened before that. */
+bool bm_live;
+
 static struct miscdevice bm_misc = {
 	.minor	= MISC_DYNAMIC_MINOR,
 	.name	= "bitmem",
@@ -105,6 +108,7 @@ static int __init bm_init(void)
 			return ret;
 		}
 	}
+	smp_store_release(&bm_live, true);
 	return 0;
 }
 

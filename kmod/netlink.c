@@ -358,6 +358,7 @@ static int bm_nl_quota_dump(struct sk_buff *skb, struct netlink_callback *cb)
 			break;
 		dump->uid = uid;
 		dump->started = true;
+		cond_resched();
 	}
 	return err && !skb->len ? err : skb->len;
 }

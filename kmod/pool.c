@@ -323,14 +323,15 @@ void bm_pools_exit(void)
 	bm_nr_pools = 0;
 }
 
-/* Has the node memory that 32 address bits reach? Lower zones serve where this one is empty. */
-static bool bm_node_has_dma32(int node)
+/*
+ * Has the node memory that an allocation with @gfp gets? Lower zones serve where the one
+ * asked for is empty. A node may have nothing but movable memory, which is not for us.
+ */
+static bool bm_node_has(int node, gfp_t gfp)
 {
 	int zone;
 
-	if (!IS_ENABLED(CONFIG_ZONE_DMA32))
-		return false;
-	for (zone = gfp_zone(GFP_DMA32); zone >= 0; zone--) {
+	for (zone = gfp_zone(gfp); zone >= 0; zone--) {
 		if (zone_managed_pages(&NODE_DATA(node)->node_zones[zone]) >= BM_SB_PAGES)
 			return true;
 	}
@@ -343,13 +344,17 @@ int bm_pools_init(const struct bm_params *params)
 	unsigned int i;
 	int node, ret;
 
-	bm_pools = kcalloc(2 * num_node_state(N_MEMORY), sizeof(*bm_pools), GFP_KERNEL);
+	/* Nodes may come online meanwhile. */
+	bm_pools = kcalloc(2 * nr_node_ids, sizeof(*bm_pools), GFP_KERNEL);
 	if (!bm_pools)
 		return -ENOMEM;
-	for_each_node_state(node, N_MEMORY)
-		bm_pool_init(64, node);
 	for_each_node_state(node, N_MEMORY) {
-		if (params->dma32_mb && bm_node_has_dma32(node))
+		if (bm_node_has(node, GFP_KERNEL))
+			bm_pool_init(64, node);
+	}
+	for_each_node_state(node, N_MEMORY) {
+		if (params->dma32_mb && IS_ENABLED(CONFIG_ZONE_DMA32) &&
+		    bm_node_has(node, GFP_DMA32))
 			bm_pool_init(32, node);
 	}
 	ret = bm_pools_set_sizes(params);

@@ -21,6 +21,7 @@ void bm_batch_init(struct bm_batch *batch, enum bm_state from)
 {
 	batch->pool = NULL;
 	batch->from = from;
+	batch->to = BM_DIRTY;
 	batch->count = 0;
 	INIT_LIST_HEAD(&batch->claimed);
 	INIT_LIST_HEAD(&batch->busy);
@@ -50,12 +51,12 @@ void bm_batch_flush(struct bm_batch *batch)
 		list_del(&page->lru);
 		claimed += bm_page_count(page);
 		bm_page_leave(page);
-		bm_pool_add_free(pool, page, BM_DIRTY);
+		bm_pool_add_free(pool, page, batch->to);
 	}
 	list_for_each_entry(page, &batch->busy, lru)
 		bm_page_leave(page);
 	list_splice_init(&batch->busy, &pool->quarantine);
-	bm_pool_move(pool, claimed, batch->from, BM_DIRTY);
+	bm_pool_move(pool, claimed, batch->from, batch->to);
 	bm_pool_move(pool, busy, batch->from, BM_QUARANTINED);
 	if (batch->from == BM_ALLOCATED)
 		pool->news.quarantined += busy;

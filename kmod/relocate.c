@@ -17,6 +17,7 @@
 #include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/jiffies.h>
+#include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
@@ -103,6 +104,7 @@ static unsigned long bm_slot_copy(const struct bm_buffer *buf, unsigned long i,
 			continue;
 		copy_highpage(page, from);
 		n++;
+		cond_resched();
 	}
 	return n;
 }
@@ -177,6 +179,7 @@ static struct bm_request bm_request_from(const struct bm_pool *pool, unsigned lo
 		.width = pool->width,
 		.bind = true,
 		.quiet = true,
+		.raw = true,
 	};
 }
 
@@ -359,7 +362,8 @@ static int bm_migrate_slots(struct bm_buffer *buf, int node, struct bm_source *s
  */
 int bm_buffer_migrate(struct bm_buffer *buf, int node, struct bitmem_migrate *arg)
 {
-	struct bm_request req = { .node = node, .width = buf->width, .bind = true };
+	struct bm_request req = { .node = node, .width = buf->width, .bind = true,
+				  .contig = buf->contig, .raw = true };
 	unsigned long moved = 0, skipped = 0, *need;
 	DECLARE_BITMAP(had, BM_MAX_POOLS);
 	struct bm_source src;

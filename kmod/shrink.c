@@ -19,7 +19,10 @@
 #include "compat.h"
 #include "trace.h"
 
-/* How long a pool does not grow after the system needed memory. */
+/*
+ * How long a pool does not grow after the system needed memory; nor, unless a request waits
+ * for it, after somebody else asked for it back.
+ */
 #define BM_GROW_DELAY	(10 * HZ)
 
 /* Superblocks taken off at once, under one hold of the lock. */
@@ -99,7 +102,7 @@ static void bm_pool_settle(struct bm_pool *pool, const struct bm_surplus *surplu
 	pool->returned += surplus->pages;
 	pool->news.shrunk += surplus->pages;
 	WRITE_ONCE(pool->target, max(pool->reserve, min(pool->target, capacity)));
-	pool->grow_at = jiffies + BM_GROW_DELAY;
+	pool->ahead_at = jiffies + BM_GROW_DELAY;
 }
 
 /* Frees what was taken. May be called while the system is short of memory. */
@@ -185,6 +188,8 @@ static unsigned long bm_shrink_pool(struct bm_pool *pool, unsigned long superblo
 		return 0;
 	bm_surplus_take(pool, superblocks, &surplus);
 	bm_pool_settle(pool, &surplus);
+	if (surplus.pages)
+		pool->grow_at = pool->ahead_at;
 	bm_pool_unlock(pool);
 	bm_surplus_free(&surplus);
 	if (surplus.pages) {

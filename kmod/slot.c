@@ -60,15 +60,18 @@ static unsigned long bm_source_left(struct bm_source *src)
 	return src->index < bm_nr_pools ? src->left[src->index] : 0;
 }
 
-/* A whole superblock; NULL if it has to be single pages; or an ERR_PTR. */
+/*
+ * A whole superblock; NULL if it has to be single pages; or an ERR_PTR. -ESTALE: it may
+ * only be one piece, and others took all of them since it was reserved.
+ */
 static struct page *bm_source_whole(struct bm_source *src)
 {
 	struct page *head = NULL;
 
 	if (bm_source_left(src) >= BM_SB_PAGES)
-		head = bm_pool_take_whole(&bm_pools[src->index], src->req->nowait);
+		head = bm_pool_take_whole(&bm_pools[src->index], src->req);
 	if (!head && src->req->contig)
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(-ESTALE);
 	if (!IS_ERR_OR_NULL(head)) {
 		src->left[src->index] -= BM_SB_PAGES;
 		src->taken[src->index] += BM_SB_PAGES;
@@ -82,7 +85,7 @@ static struct page *bm_source_page(struct bm_source *src)
 
 	if (!bm_source_left(src))
 		return ERR_PTR(-ENOMEM);
-	page = bm_pool_take_page(&bm_pools[src->index], src->req->nowait);
+	page = bm_pool_take_page(&bm_pools[src->index], src->req);
 	if (!IS_ERR(page)) {
 		src->left[src->index]--;
 		src->taken[src->index]++;

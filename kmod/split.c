@@ -67,7 +67,11 @@ static void bm_split_place(struct bm_split *split)
 	split->place = bm_split_where(split);
 	if (split->place == BM_NOWHERE)
 		return;
-	list_add(&split->link, &pool->splits[split->place]);
+	/* Of the idle ones, those gathered are to go first. */
+	if (split->place == BM_IDLE && !split->gathered)
+		list_add_tail(&split->link, &pool->splits[BM_IDLE]);
+	else
+		list_add(&split->link, &pool->splits[split->place]);
 	if (split->place == BM_IDLE)
 		pool->nr_idle++;
 	else if (split->place < BM_NR_BUCKETS)
@@ -206,18 +210,14 @@ bool bm_pool_idle_splits(struct bm_pool *pool, unsigned int n)
 /* An idle split superblock for preference a gathered one, taken off its list; or NULL. */
 static struct bm_split *bm_pool_lift_idle(struct bm_pool *pool)
 {
-	struct bm_split *split, *found = NULL;
+	struct bm_split *split = list_first_entry_or_null(&pool->splits[BM_IDLE],
+							  struct bm_split, link);
 
-	list_for_each_entry(split, &pool->splits[BM_IDLE], link) {
-		found = split;
-		if (split->gathered)
-			break;
+	if (split) {
+		bm_split_lift(split);
+		bm_split_sift(split);
 	}
-	if (found) {
-		bm_split_lift(found);
-		bm_split_sift(found);
-	}
-	return found;
+	return split;
 }
 
 /* An idle split superblock, counted out, for bm_split_free(); or NULL. */
@@ -268,7 +268,8 @@ static bool bm_pool_has_singles(struct bm_pool *pool)
 /*
  * Makes sure that there is a split superblock with free pages, by taking a whole
  * one apart: a dirty one for preference, as the new pages come zeroed. 0 if it
- * is worth looking again, or -ENOMEM.
+ * is worth looking again, or -ENOMEM: also if the system kept what the whole one
+ * gave, so that one request does not cost more than one superblock.
  */
 int bm_pool_convert(struct bm_pool *pool)
 {
@@ -308,7 +309,7 @@ out:
 	mutex_unlock(&pool->convert);
 	if (!used)
 		kfree(split);
-	return 0;
+	return used || !head ? 0 : -ENOMEM;
 }
 
 /* Enters the whole superblock that takes the place of an idle split one. */

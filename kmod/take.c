@@ -11,6 +11,7 @@
  * whole superblock and allocating its split replacement, or when a page turns
  * out to be poisoned. Then the request fails with ENOMEM, and gives all back.
  */
+#include <linux/math.h>
 #include <linux/nodemask.h>
 #include <linux/sched/signal.h>
 #include <linux/topology.h>
@@ -45,12 +46,16 @@ bool bm_pool_eligible(const struct bm_pool *pool, const struct bm_request *req, 
 static unsigned long bm_pool_available(const struct bm_pool *pool, const struct bm_request *req)
 {
 	unsigned long free = req->nowait ? pool->pages[BM_ZEROED] : bm_pool_free(pool);
+	unsigned long capacity = bm_pool_capacity(pool), promised = pool->reserved;
 
 	/* It takes one piece: there must be one, or a hope for one. */
 	if (req->contig && !pool->nr_whole[BM_ZEROED] && !pool->nr_whole[BM_DIRTY] &&
-	    !pool->inflight && !pool->nr_idle)
+	    (req->sure || (!pool->inflight && !pool->nr_idle)))
 		return 0;
-	return free > pool->reserved ? free - pool->reserved : 0;
+	/* What a demotion has borrowed is for demotions only, and goes back. */
+	if (!req->single && capacity > pool->max)
+		promised += round_down(capacity - pool->max, BM_SB_PAGES);
+	return free > promised ? free - promised : 0;
 }
 
 /* Reserves up to @npages, or none if there are less than @min. Returns how many. */
@@ -252,15 +257,29 @@ static bool bm_pool_hand_out(struct bm_pool *pool, struct page *page, enum bm_st
 	return false;
 }
 
-/* Takes a whole superblock, zeroed, or NULL; if @nowait only one that is zeroed already. */
-static struct page *bm_pool_try_whole(struct bm_pool *pool, bool nowait)
+/* Which pages suit a request best. */
+static enum bm_state bm_request_state(const struct bm_request *req)
+{
+	return req->raw ? BM_DIRTY : BM_ZEROED;
+}
+
+/* Makes a page that had been in @state what @req wants. */
+static void bm_request_prepare(const struct bm_request *req, struct page *page,
+			       enum bm_state state)
+{
+	if (state != BM_ZEROED && !req->raw)
+		bm_page_zero(page);
+}
+
+/* Takes a whole superblock for @req, or NULL; only a zeroed one if it may not wait. */
+static struct page *bm_pool_try_whole(struct bm_pool *pool, const struct bm_request *req)
 {
 	for (;;) {
-		enum bm_state state = BM_ZEROED;
+		enum bm_state state = bm_request_state(req);
 		struct page *head;
 
 		bm_pool_lock(pool);
-		if (nowait)
+		if (req->nowait)
 			head = bm_pool_pop_whole(pool, state);
 		else
 			head = bm_pool_pop_either(pool, &state);
@@ -270,8 +289,7 @@ static struct page *bm_pool_try_whole(struct bm_pool *pool, bool nowait)
 		}
 		if (!bm_pool_hand_out(pool, head, state))
 			continue;
-		if (state != BM_ZEROED)
-			bm_page_zero(head);
+		bm_request_prepare(req, head, state);
 		return head;
 	}
 }
@@ -279,19 +297,20 @@ static struct page *bm_pool_try_whole(struct bm_pool *pool, bool nowait)
 /**
  * bm_pool_take_whole() - take a whole superblock that the caller has reserved
  * @pool: where from
- * @nowait: take only what is zeroed already, and wait for nothing
+ * @req: what for. If it may not wait, only what is zeroed already is taken
  *
  * The reservation stands unless a superblock is returned.
  *
- * Return: it, zeroed; NULL if there are only single pages; ERR_PTR(-EINTR);
- * ERR_PTR(-EAGAIN) if @nowait and there might be one later.
+ * Return: it, zeroed unless @req is for raw pages; NULL if there are only single
+ * pages; ERR_PTR(-EINTR); ERR_PTR(-EAGAIN) if @req may not wait and there might be
+ * one later.
  */
-struct page *bm_pool_take_whole(struct bm_pool *pool, bool nowait)
+struct page *bm_pool_take_whole(struct bm_pool *pool, const struct bm_request *req)
 {
 	unsigned int waits = 0;
 
 	for (;;) {
-		struct page *head = bm_pool_try_whole(pool, nowait);
+		struct page *head = bm_pool_try_whole(pool, req);
 		unsigned int done, inflight;
 		bool later;
 
@@ -303,7 +322,7 @@ struct page *bm_pool_take_whole(struct bm_pool *pool, bool nowait)
 		done = pool->done;
 		bm_pool_unlock(pool);
 
-		if (nowait)
+		if (req->nowait)
 			return later ? ERR_PTR(-EAGAIN) : NULL;
 		if (!bm_pool_join(pool))
 			continue;
@@ -314,23 +333,22 @@ struct page *bm_pool_take_whole(struct bm_pool *pool, bool nowait)
 	}
 }
 
-/* A single page, zeroed, or NULL; if @nowait only one that is zeroed already. */
-static struct page *bm_pool_try_page(struct bm_pool *pool, bool nowait)
+/* A single page for @req, or NULL; only a zeroed one if it may not wait. */
+static struct page *bm_pool_try_page(struct bm_pool *pool, const struct bm_request *req)
 {
 	for (;;) {
-		enum bm_state state = BM_ZEROED;
+		enum bm_state state = bm_request_state(req);
 		struct page *page;
 
 		bm_pool_lock(pool);
-		page = bm_pool_pop_single(pool, &state, nowait);
+		page = bm_pool_pop_single(pool, &state, req->nowait);
 		if (!page) {
 			bm_pool_unlock(pool);
 			return NULL;
 		}
 		if (!bm_pool_hand_out(pool, page, state))
 			continue;
-		if (state != BM_ZEROED)
-			bm_page_zero(page);
+		bm_request_prepare(req, page, state);
 		return page;
 	}
 }
@@ -338,24 +356,24 @@ static struct page *bm_pool_try_page(struct bm_pool *pool, bool nowait)
 /**
  * bm_pool_take_page() - take a single page that the caller has reserved
  * @pool: where from
- * @nowait: take only what is zeroed already, and wait for nothing
+ * @req: what for. If it may not wait, only what is zeroed already is taken
  *
  * The reservation stands unless a page is returned.
  *
- * Return: it, zeroed; ERR_PTR(-ENOMEM); ERR_PTR(-EINTR); ERR_PTR(-EAGAIN) if
- * @nowait and there is none at once.
+ * Return: it, zeroed unless @req is for raw pages; ERR_PTR(-ENOMEM);
+ * ERR_PTR(-EINTR); ERR_PTR(-EAGAIN) if @req may not wait and there is none at once.
  */
-struct page *bm_pool_take_page(struct bm_pool *pool, bool nowait)
+struct page *bm_pool_take_page(struct bm_pool *pool, const struct bm_request *req)
 {
 	for (;;) {
-		struct page *page = bm_pool_try_page(pool, nowait);
+		struct page *page = bm_pool_try_page(pool, req);
 		unsigned int done;
 		bool whole, inflight;
 		int ret;
 
 		if (page)
 			return page;
-		if (nowait)
+		if (req->nowait)
 			return ERR_PTR(-EAGAIN);
 		bm_pool_lock(pool);
 		whole = pool->nr_whole[BM_ZEROED] || pool->nr_whole[BM_DIRTY];

@@ -226,6 +226,8 @@ TEST_F(commit_error, pool_exhausted)
 	ASSERT_EQ(0, bp_decommit(&self->b, superblock + 3 * page, 6 * page, &range));
 	EXPECT_EQ(6 * page, range.out_done);
 	EXPECT_EQ(0, range.out_skipped);
+	/* What was lent is nobody else's. */
+	EXPECT_EQ(-ENOMEM, bt_alloc(self->t.fd, superblock, &more));
 	EXPECT_EQ(0, bp_state(&self->b, 0, superblock + 3 * page, BP_INTACT));
 	EXPECT_EQ(0, bp_state(&self->b, superblock + 3 * page, 6 * page, BP_GONE));
 	EXPECT_EQ(0, bp_state(&self->b, superblock + 9 * page, superblock, BP_INTACT));

@@ -237,6 +237,30 @@ TEST_F(dmabuf, import_same_file)
 	EXPECT_EQ(ENXIO, errno);
 }
 
+/* One buffer may not have any number of ids: whoever walks them holds a lock. */
+TEST_F(dmabuf, import_too_often)
+{
+	struct bitmem_alloc alloc;
+	struct bitmem_import in;
+	int dmabuf, other, n;
+
+	ASSERT_EQ(0, bt_alloc(self->t.fd, self->t.page, &alloc));
+	dmabuf = bt_export(self->t.fd, alloc.out_id, 0);
+	ASSERT_LE(0, dmabuf);
+	other = bt_open();
+	ASSERT_LE(0, other);
+	for (n = 1; n < BITMEM_MAX_IDS; n++)
+		ASSERT_EQ(0, bt_import(n & 1 ? other : self->t.fd, dmabuf, &in));
+	EXPECT_EQ(-EMFILE, bt_import(other, dmabuf, &in));
+	EXPECT_EQ(-EMFILE, bt_import(self->t.fd, dmabuf, &in));
+	ASSERT_EQ(0, bt_free(self->t.fd, alloc.out_id));
+	EXPECT_EQ(0, bt_import(other, dmabuf, &in));
+	EXPECT_EQ(-EMFILE, bt_import(self->t.fd, dmabuf, &in));
+	close(other);
+	EXPECT_EQ(0, bt_import(self->t.fd, dmabuf, &in));
+	close(dmabuf);
+}
+
 TEST_F(dmabuf, import_other_file)
 {
 	const size_t length = self->t.superblock + self->t.page;

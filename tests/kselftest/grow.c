@@ -27,6 +27,24 @@ TEST_F(grow, parameters)
 	close(self->t.fd);
 }
 
+/* Who gives memory back keeps nobody from getting more when he needs it. */
+TEST_F(grow, after_a_trim)
+{
+	struct bitmem_pool_info pool, total;
+	struct bitmem_compact trim;
+	struct bitmem_alloc alloc;
+
+	ASSERT_EQ(NULL, bl_begin(&self->t, MODEST " reserve_mb=0"));
+	ASSERT_EQ(0, bt_trim(self->t.fd, 0, self->t.superblock, &trim));
+	ASSERT_EQ(self->t.superblock, trim.out_freed);
+	ASSERT_EQ(0, bt_pool(self->t.fd, 0, &pool));
+	ASSERT_EQ(0, bt_alloc_on(self->t.fd, pool.out_capacity + 4 * self->t.superblock,
+				 pool.out_node, BITMEM_ALLOC_BIND, &alloc));
+	ASSERT_EQ(0, bt_total(self->t.fd, &total));
+	EXPECT_LT(64 * BT_MIB, total.out_capacity);
+	close(self->t.fd);
+}
+
 /* Without being told otherwise a pool stays as it is. */
 TEST_F(grow, not_by_default)
 {

@@ -102,13 +102,18 @@ static void expect_spread(struct __test_metadata *_metadata, FIXTURE_DATA(migrat
 }
 
 /* Pages of a range that are really on @node. */
-static size_t pages_on(FIXTURE_DATA(migrate) *self, size_t offset, size_t length, int node)
+static size_t range_on(const struct bp *b, size_t offset, size_t length, int node)
 {
 	size_t at, n = 0;
 
-	for (at = offset; at < offset + length; at += self->t.page)
-		n += bt_node_of(self->b.memory + at) == node;
+	for (at = offset; at < offset + length; at += b->page)
+		n += bt_node_of(b->memory + at) == node;
 	return n;
+}
+
+static size_t pages_on(FIXTURE_DATA(migrate) *self, size_t offset, size_t length, int node)
+{
+	return range_on(&self->b, offset, length, node);
 }
 
 static void migrate(struct __test_metadata *_metadata, FIXTURE_DATA(migrate) *self, int node,
@@ -272,6 +277,40 @@ TEST_F(migrate, target_full)
 	EXPECT_EQ(length / self->t.page, pages_on(self, 0, length, self->node[1]));
 	ASSERT_EQ(0, bt_free(self->t.fd, most.out_id));
 	expect_spread(_metadata, self, 0, length);
+}
+
+/* One piece stays one piece, or where it is: enough single pages are no place for it. */
+TEST_F(migrate, contiguous)
+{
+	const size_t page = self->t.page, superblock = self->t.superblock;
+	struct bitmem_pool_info there;
+	struct bitmem_migrate arg;
+	struct bitmem_alloc most, half[2];
+	struct bp one;
+	int i, err;
+
+	ASSERT_EQ(0, bp_new_on(&one, &self->t, self->t.fd, 3 * page, self->node[0],
+			       BITMEM_ALLOC_BIND | BITMEM_ALLOC_CONTIG));
+	ASSERT_EQ(0, bt_pool(self->t.fd, self->pool[1], &there));
+	ASSERT_EQ(0, bt_alloc_on(self->t.fd, bt_free_bytes(&there) - 2 * superblock,
+				 self->node[1], BITMEM_ALLOC_BIND, &most));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, bt_alloc_on(self->t.fd, superblock - page, self->node[1],
+					 BITMEM_ALLOC_BIND, &half[i]));
+	/* One of them gone, single pages of two superblocks are free. */
+	ASSERT_EQ(0, bt_free(self->t.fd, half[0].out_id));
+	ASSERT_EQ(0, bt_pool(self->t.fd, self->pool[1], &there));
+	ASSERT_LE(superblock, bt_free_bytes(&there));
+	ASSERT_EQ(0, there.out_largest);
+	err = bt_migrate(self->t.fd, one.alloc.out_id, self->node[1], &arg);
+	EXPECT_TRUE(err == -ENOMEM || (!err && !arg.out_moved && arg.out_skipped));
+	EXPECT_EQ(one.length / page, range_on(&one, 0, one.length, self->node[0]));
+	EXPECT_EQ(0, bp_state(&one, 0, one.length, BP_INTACT));
+
+	ASSERT_EQ(0, bt_free(self->t.fd, most.out_id));
+	ASSERT_EQ(0, bt_migrate(self->t.fd, one.alloc.out_id, self->node[1], &arg));
+	EXPECT_EQ(one.length / page, range_on(&one, 0, one.length, self->node[1]));
+	EXPECT_EQ(0, bp_state(&one, 0, one.length, BP_INTACT));
 }
 
 /* A pinned page keeps what it is part of; the rest goes, and it follows later. */

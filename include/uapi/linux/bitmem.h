@@ -18,8 +18,12 @@
  *   members it does not pass are taken as zero.
  * - Flags that are not defined and reserved members must be zero.
  * - Members named out_* are written by the kernel, and only on success. What
- *   the caller put there is ignored.
+ *   the caller put there is ignored. Where they can not be written it is EFAULT;
+ *   what COMMIT, DECOMMIT, MIGRATE, COMPACT, TRIM and LIMIT have done by then stays.
  * - Lengths and offsets are in bytes.
+ * - Whoever may open the device may COMPACT and TRIM, although the pools are
+ *   everybody's: neither takes anything from anyone. Whoever has an id that is not
+ *   read-only may do all to the buffer, DECOMMIT and MIGRATE included.
  *
  * io_uring takes BITMEM_ALLOC, BITMEM_FREE, BITMEM_COMMIT and BITMEM_DECOMMIT as
  * IORING_OP_URING_CMD: cmd_op is the ioctl's number, the first eight bytes of the
@@ -45,6 +49,7 @@
  * EBUSY		the whole buffer is held in place: a device or the kernel has it mapped
  * EACCES		the buffer is read-only here, or its publisher lets this user not have it
  * EPERM		a capability is missing
+ * EMFILE		the buffer has BITMEM_MAX_IDS ids already
  * EEXIST		the name is taken
  * EFAULT		an address in the arguments cannot be read or written
  * EINTR		a fatal signal came while the call waited
@@ -59,6 +64,9 @@
 #define BITMEM_ABI		1
 
 #define BITMEM_TYPE		0xBC
+
+/** BITMEM_MAX_IDS - ids that one buffer may have, in all files together. */
+#define BITMEM_MAX_IDS		4096
 
 /** BITMEM_TAG_LEN - bytes of a buffer's tag, the final NUL included. */
 #define BITMEM_TAG_LEN		32
