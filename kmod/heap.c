@@ -27,7 +27,7 @@ static int bm_heap_open(struct inode *inode, struct file *filp)
 {
 	struct bm_file *file;
 
-	/* What is opened keeps the module only once it is there to stay. */
+	/* What is opened keeps the module only once it is there to stay: see bm_init(). */
 	if (!smp_load_acquire(&bm_live))
 		return -ENODEV;
 	file = bm_file_new();

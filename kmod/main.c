@@ -108,6 +108,7 @@ static int __init bm_init(void)
 			return ret;
 		}
 	}
+	/* Whoever sees it sees all that was set up; with bm_heap_open(). */
 	smp_store_release(&bm_live, true);
 	return 0;
 }
