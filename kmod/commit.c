@@ -172,6 +172,8 @@ int bm_buffer_commit(struct bm_buffer *buf, unsigned long first, unsigned long e
 				  .contig = buf->contig };
 	int ret = 0;
 
+	if (buf->contig && end - first < buf->npages)
+		return -EINVAL;
 	if (mutex_lock_killable(&buf->change))
 		return -EINTR;
 	req.node = buf->node;

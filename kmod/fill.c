@@ -134,8 +134,8 @@ static bool bm_fill_add(struct bm_pool *pool, struct bm_fill *fill)
 	return true;
 }
 
-/* There was no memory. Growth gives up; a fill is tried again later. */
-static void bm_fill_fell_short(struct bm_pool *pool, struct bm_fill *fill)
+/* There was no memory for target @tried. Growth gives up; a fill is tried again later. */
+static void bm_fill_fell_short(struct bm_pool *pool, struct bm_fill *fill, unsigned long tried)
 {
 	unsigned long capacity, target;
 	bool first;
@@ -144,7 +144,7 @@ static void bm_fill_fell_short(struct bm_pool *pool, struct bm_fill *fill)
 	bm_pool_lock(pool);
 	capacity = bm_pool_capacity(pool);
 	target = pool->target;
-	fill->short_of = fill->growing ? 0 : target;
+	fill->short_of = fill->growing ? 0 : tried;
 	if (fill->growing)
 		WRITE_ONCE(pool->target, max(pool->reserve, target - BM_SB_PAGES));
 	pool->grow_at = fill->retry_at;
@@ -180,7 +180,7 @@ bool bm_fill_step(struct bm_pool *pool, struct bm_fill *fill)
 		return false;
 
 	if (!bm_fill_add(pool, fill)) {
-		bm_fill_fell_short(pool, fill);
+		bm_fill_fell_short(pool, fill, target);
 		return false;
 	}
 	trace_bitmem_fill(pool, capacity + BM_SB_PAGES, target, fill->gathering);

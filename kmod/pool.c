@@ -258,6 +258,7 @@ static void bm_pool_init(unsigned int width, int node)
 	pool->zone = width == 32 ? GFP_DMA32 : 0;
 	pool->join_at = jiffies;
 	pool->grow_at = jiffies;
+	pool->ahead_at = jiffies;
 	mutex_init(&pool->convert);
 	spin_lock_init(&pool->lock);
 	for (i = 0; i < BM_NR_FREE; i++)

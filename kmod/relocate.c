@@ -343,6 +343,9 @@ static int bm_migrate_slots(struct bm_buffer *buf, int node, struct bm_source *s
 		ret = bm_slot_migrate(buf, i, node, src, until);
 		if (ret == -EINTR)
 			return ret;
+		/* One piece, which is all there is to move, and no place for it. */
+		if (ret == -ESTALE)
+			return -ENOMEM;
 		if (ret >= 0)
 			*moved += ret;
 		else

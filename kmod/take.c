@@ -42,6 +42,13 @@ bool bm_pool_eligible(const struct bm_pool *pool, const struct bm_request *req, 
 	return pool->width == req->width && (!req->bind || pool->node == node);
 }
 
+/* Superblocks that are free as a whole, or may be in a moment. */
+static unsigned long bm_pool_pieces(const struct bm_pool *pool)
+{
+	return pool->nr_whole[BM_ZEROED] + pool->nr_whole[BM_DIRTY] + pool->nr_idle +
+	       pool->inflight;
+}
+
 /* What a request may have of the pool, with its lock held. */
 static unsigned long bm_pool_available(const struct bm_pool *pool, const struct bm_request *req)
 {
@@ -50,11 +57,12 @@ static unsigned long bm_pool_available(const struct bm_pool *pool, const struct 
 
 	/* It takes one piece: there must be one, or a hope for one. */
 	if (req->contig && !pool->nr_whole[BM_ZEROED] && !pool->nr_whole[BM_DIRTY] &&
-	    (req->sure || (!pool->inflight && !pool->nr_idle)))
+	    (req->sure || !bm_pool_pieces(pool)))
 		return 0;
-	/* What a demotion has borrowed is for demotions only, and goes back. */
+	/* What a demotion has borrowed is for demotions only, and goes back in one piece. */
 	if (!req->single && capacity > pool->max)
-		promised += round_down(capacity - pool->max, BM_SB_PAGES);
+		promised += min(round_down(capacity - pool->max, BM_SB_PAGES),
+				bm_pool_pieces(pool) << BM_SB_ORDER);
 	return free > promised ? free - promised : 0;
 }
 
@@ -207,6 +215,7 @@ static bool bm_pools_later(const struct bm_request *req, int node)
 int bm_pools_reserve(const struct bm_request *req, unsigned long *share)
 {
 	int node = req->node == BITMEM_NODE_ANY ? numa_mem_id() : req->node;
+	bool asked = false;
 	int ret;
 
 	for (;;) {
@@ -220,9 +229,13 @@ int bm_pools_reserve(const struct bm_request *req, unsigned long *share)
 		if (req->nowait && bm_pools_later(req, node))
 			return -EAGAIN;
 		if (!filling) {
-			/* Growth either gets somewhere or is given up for a while. */
-			if (req->nowait || !bm_pools_ask(req, node))
+			/* More pages do not make a piece of memory that has none. */
+			if (req->nowait || (req->sure && asked))
 				break;
+			/* Growth either gets somewhere or is given up for a while. */
+			if (!bm_pools_ask(req, node))
+				break;
+			asked = true;
 			continue;
 		}
 		if (wait_event_killable(bm_fill_wait, atomic_read(&bm_fill_gen) != gen))

@@ -212,6 +212,28 @@ TEST_F(commit_error, superblock_taken)
 	EXPECT_EQ(0, bp_state(&self->b, self->t.page, self->t.superblock - self->t.page, BP_ZERO));
 }
 
+/* What was asked for in one piece comes and goes in one piece. */
+TEST_F(commit_error, one_piece)
+{
+	const size_t page = self->t.page;
+	struct bitmem_range range;
+	struct bp one;
+
+	ASSERT_EQ(0, bp_new_on(&one, &self->t, self->t.fd, 3 * page, BITMEM_NODE_ANY,
+			       BITMEM_ALLOC_CONTIG));
+	EXPECT_EQ(-EINVAL, bp_decommit(&one, 0, page, &range));
+	EXPECT_EQ(0, bp_state(&one, 0, one.length, BP_INTACT));
+	ASSERT_EQ(0, bp_decommit(&one, 0, one.length, &range));
+	EXPECT_EQ(one.length, range.out_done);
+	EXPECT_EQ(-EINVAL, bp_commit(&one, 0, page, &range));
+	EXPECT_EQ(-EINVAL, bp_commit(&one, page, one.length - page, &range));
+	EXPECT_EQ(0, bp_state(&one, 0, one.length, BP_GONE));
+	ASSERT_EQ(0, bp_commit(&one, 0, one.length, &range));
+	EXPECT_EQ(one.length, range.out_done);
+	EXPECT_EQ(0, bp_state(&one, 0, one.length, BP_ZERO));
+	EXPECT_EQ(0, bp_drop(&one));
+}
+
 /* With every page of the pool in a buffer, the system lends what a demotion needs. */
 TEST_F(commit_error, pool_exhausted)
 {

@@ -410,7 +410,7 @@ struct bitmem_free_many {
  * pins the rest of it. EBUSY if the buffer is held in place as a whole, or
  * exported.
  *
- * A BITMEM_ALLOC_CONTIG buffer can only be decommitted as a whole (else EINVAL).
+ * A BITMEM_ALLOC_CONTIG buffer can only be committed and decommitted as a whole (else EINVAL).
  *
  * BITMEM_COMMIT gives memory, zeroed, to what has none in a range: all or ENOMEM.
  */
