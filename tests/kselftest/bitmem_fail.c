@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/rseq.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define DEBUGFS	"/sys/kernel/debug/"
@@ -67,11 +69,23 @@ static int write_text(const char *path, const char *text)
 	return err;
 }
 
+/*
+ * On the way back to a thread that was preempted the kernel writes to its rseq area. If that
+ * copy is the one to fail, it is a SIGSEGV, whatever the thread was doing.
+ */
+static void leave_rseq(void)
+{
+	if (__rseq_size)
+		syscall(SYS_rseq, (char *)__builtin_thread_pointer() + __rseq_offset,
+			sizeof(struct rseq), RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+}
+
 const char *bt_fail_begin(struct bt_fail *fail)
 {
 	size_t i;
 
 	memset(fail, 0, sizeof(*fail));
+	leave_rseq();
 	fail->nth = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
 	if (fail->nth < 0)
 		return errno == ENOENT ? "the kernel has no fault injection" :
