@@ -551,7 +551,8 @@ int bm_pool_compact(struct bm_pool *pool, struct bitmem_compact *arg);
 int bm_offset_assign(struct bm_buffer *buf);
 void bm_offset_release(struct bm_buffer *buf);
 struct bm_buffer *bm_offset_find(u64 offset);
-struct bm_buffer *bm_offset_next(u64 offset);
+struct bm_buffer *bm_offset_next(u64 offset, u64 last);
+u64 bm_offset_last(void);
 
 /* map.c */
 int bm_map_init(void);

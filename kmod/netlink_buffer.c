@@ -5,8 +5,10 @@
  * Buffers are visited by their offset, which never changes and is nobody else's
  * while they live. A dump goes on above the last one that it visited,
  * so it shows every buffer once that lives all the while, whatever comes and goes.
- * One reference is held, on the buffer at hand. Its figures are glances, taken
- * without its mutex: a dump waits for nobody.
+ * It ends at the last one there was when it began: offsets rise, and a dump that
+ * followed those made meanwhile could be kept going for ever. One reference is held,
+ * on the buffer at hand. Its figures are glances, taken without its mutex: a dump
+ * waits for nobody.
  */
 #include <linux/ktime.h>
 #include <linux/nodemask.h>
@@ -21,10 +23,12 @@
  * struct bm_buffer_dump - a dump under way
  * @viewer: for whom
  * @offset: of the last buffer visited
+ * @last: the highest offset when the dump began
  */
 struct bm_buffer_dump {
 	struct bm_viewer viewer;
 	u64 offset;
+	u64 last;
 };
 
 int bm_nl_buffer_start(struct netlink_callback *cb)
@@ -32,6 +36,7 @@ int bm_nl_buffer_start(struct netlink_callback *cb)
 	struct bm_buffer_dump *dump = (struct bm_buffer_dump *)cb->ctx;
 
 	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
+	dump->last = bm_offset_last();
 	return bm_viewer_init(&dump->viewer, cb);
 }
 
@@ -170,7 +175,7 @@ int bm_nl_buffer_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	struct bm_buffer *buf;
 	int err = 0;
 
-	while (!err && (buf = bm_offset_next(dump->offset))) {
+	while (!err && (buf = bm_offset_next(dump->offset, dump->last))) {
 		if (bm_viewer_sees(&dump->viewer, buf->file->user->uid))
 			err = bm_dump_buffer(skb, cb, buf);
 		if (!err)

@@ -117,8 +117,11 @@ struct bm_buffer *bm_offset_find(u64 offset)
 	return buf;
 }
 
-/* The buffer with the lowest offset above @offset, with a reference, or NULL. */
-struct bm_buffer *bm_offset_next(u64 offset)
+/*
+ * The buffer with the lowest offset above @offset and not above @last, with a
+ * reference, or NULL.
+ */
+struct bm_buffer *bm_offset_next(u64 offset, u64 last)
 {
 	struct bm_buffer *buf;
 
@@ -128,5 +131,22 @@ struct bm_buffer *bm_offset_next(u64 offset)
 	while (buf && (buf->offset <= offset || !kref_get_unless_zero(&buf->kref)))
 		buf = bm_offset_entry(rb_next(&buf->offset_node));
 	spin_unlock(&bm_offset_lock);
+	if (buf && buf->offset > last) {
+		bm_buffer_put(buf);
+		buf = NULL;
+	}
 	return buf;
+}
+
+/* The highest offset of a buffer, or 0. */
+u64 bm_offset_last(void)
+{
+	struct bm_buffer *buf;
+	u64 offset;
+
+	spin_lock(&bm_offset_lock);
+	buf = bm_offset_entry(rb_last(&bm_offsets));
+	offset = buf ? buf->offset : 0;
+	spin_unlock(&bm_offset_lock);
+	return offset;
 }

@@ -330,7 +330,10 @@ TEST_F(netlink_buffer, while_others_come_and_go)
 	}
 }
 
-/* What it stands at goes between two parts of a dump; and a dump is given up half-way. */
+/*
+ * What it stands at goes between two parts of a dump; what comes meanwhile is not
+ * in it, or a dump might never end; and a dump is given up half-way.
+ */
 TEST_F(netlink_buffer, in_parts)
 {
 	struct bn_request request;
@@ -346,6 +349,7 @@ TEST_F(netlink_buffer, in_parts)
 	EXPECT_LT(0, self->list->n);
 	EXPECT_GT(MANY, self->list->n);
 	close(fd);
+	ASSERT_EQ(0, bt_alloc(self->t.fd, 1, &alloc));
 	do {
 		i = bn_receive(&self->bn, take, self->list);
 	} while (i == 1);
@@ -353,6 +357,7 @@ TEST_F(netlink_buffer, in_parts)
 	EXPECT_FALSE(self->list->disordered);
 	EXPECT_LE(MANY / 2, self->list->n);
 	EXPECT_GT(MANY, self->list->n);
+	EXPECT_EQ(NULL, find(self->list, alloc.out_offset));
 
 	ASSERT_EQ(0, bn_send(&self->bn, &request));
 	ASSERT_EQ(1, bn_receive(&self->bn, NULL, NULL));

@@ -29,8 +29,9 @@
  *	EINVAL unless reserve <= target <= max and emergency <= low <= high <= max, and
  *	where max is more than the node can spare. Needs CAP_SYS_ADMIN
  * @BITMEM_NL_CMD_BUFFER_GET: dump: one message a buffer; &enum bitmem_a_buffer. Every buffer
- *	that lives from the start of the dump to its end is in it once. Without
- *	CAP_SYS_ADMIN only buffers charged to one's own effective user
+ *	that lives from the start of the dump to its end is in it once, none that is
+ *	made after the start. Without CAP_SYS_ADMIN only buffers charged to one's own
+ *	effective user
  * @BITMEM_NL_CMD_QUOTA_GET: dump: one message a user; &enum bitmem_a_quota. Without
  *	CAP_SYS_ADMIN only one's own
  * @BITMEM_NL_CMD_QUOTA_SET: do: @BITMEM_A_QUOTA_LIMIT for the user @BITMEM_A_QUOTA_UID. What
