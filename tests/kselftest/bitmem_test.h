@@ -174,6 +174,12 @@ bool bt_vmflags(const void *memory, const char *flag);
 uint64_t bt_now_ns(void);
 void bt_sleep_ms(unsigned int ms);
 
+/**
+ * How long to wait for what comes for sure, but takes a kernel that checks every
+ * access seconds a superblock, beside others: zeroing, joining.
+ */
+#define BT_PATIENCE_MS 60000
+
 /** bt_quarantined() - whether @bytes moved from free to quarantine since @before, and no more. */
 bool bt_quarantined(int fd, const struct bitmem_pool_info *before, uint64_t bytes);
 

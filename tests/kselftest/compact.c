@@ -204,7 +204,7 @@ static void expect_packed(struct __test_metadata *_metadata, FIXTURE_DATA(compac
 	for (i = 0; i < self->t.pools; i++) {
 		const int64_t most = live(self, &self->b[i], keep) / 50 + self->t.superblock;
 
-		while (excess(self->t.fd, i) > most && bt_now_ns() - began < 5000000000ull)
+		while (excess(self->t.fd, i) > most && bt_now_ns() - began < BT_PATIENCE_MS * 1000000ull)
 			bt_sleep_ms(5);
 		EXPECT_GE(most, excess(self->t.fd, i));
 		EXPECT_LE(0, excess(self->t.fd, i));
@@ -331,7 +331,7 @@ TEST_F(compact_one, budget)
 	EXPECT_LT(0, moved);
 	/* No page is moved more than about once. */
 	EXPECT_GE(b.length, moved);
-	for (i = 0; i < 1000 && holey_excess(self, &b, keep_every_other) >
+	for (i = 0; i < BT_PATIENCE_MS / 5 && holey_excess(self, &b, keep_every_other) >
 				(int64_t)self->t.superblock; i++)
 		bt_sleep_ms(5);
 	EXPECT_GE((int64_t)self->t.superblock, holey_excess(self, &b, keep_every_other));
@@ -366,7 +366,7 @@ TEST_F(compact_one, pinned)
 	}
 	ASSERT_EQ(0, bt_compact(self->t.fd, 0, 0, &done));
 	EXPECT_EQ(0, done.out_skipped);
-	for (i = 0; i < 1000 && holey_excess(self, &b, keep_first) >
+	for (i = 0; i < BT_PATIENCE_MS / 5 && holey_excess(self, &b, keep_first) >
 				(int64_t)self->t.superblock; i++)
 		bt_sleep_ms(5);
 	EXPECT_GE((int64_t)self->t.superblock, holey_excess(self, &b, keep_first));

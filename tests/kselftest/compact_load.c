@@ -305,14 +305,14 @@ TEST_F_TIMEOUT(compact_load, several_at_once, 300)
 	ASSERT_EQ(0, bp_decommit(&self->b, self->t.page, self->t.page, &range));
 	ASSERT_EQ(0, punch(&self->b));
 	ASSERT_EQ(0, compact_all(&self->t, &sum));
-	for (i = 0; i < 1000; i++) {
+	for (i = 0; i < BT_PATIENCE_MS / 5; i++) {
 		ASSERT_EQ(0, bt_total(self->t.fd, &total));
 		if (total.out_capacity - total.out_largest <= total.out_allocated / 50 * 51 +
 		    self->t.pools * self->t.superblock)
 			break;
 		bt_sleep_ms(5);
 	}
-	EXPECT_GT(1000, i);
+	EXPECT_GT(BT_PATIENCE_MS / 5, i);
 	for (j = 0; j < self->b.length / self->t.page; j++)
 		EXPECT_EQ(0, bp_state(&self->b, j * self->t.page, self->t.page,
 				      comes_and_goes(j) ? BP_GONE : BP_INTACT));
