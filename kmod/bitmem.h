@@ -679,6 +679,7 @@ struct bm_split *bm_split_new(struct bm_pool *pool);
 bool bm_split_fill(struct bm_split *split);
 bool bm_split_gather(struct bm_split *split, gfp_t effort);
 void bm_split_free(struct bm_split *split);
+bool bm_split_free_block(struct bm_split *split);
 void bm_split_lose_page(struct bm_split *split);
 void bm_page_release(struct page *page);
 bool bm_page_claim(struct page *page);

@@ -55,6 +55,13 @@ static inline int bm_folio_mapcount(struct folio *folio)
 #endif
 }
 
+/*
+ * May pages that split_page() made single be freed as the block they were? Where
+ * allocations are profiled each of them has an account of its own by then, and only
+ * the first one's would be closed.
+ */
+#define BM_CAN_FREE_BLOCK	(!IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING))
+
 /* 6.5 gave a name to the flags that users may set. */
 #ifndef IORING_URING_CMD_MASK
 #define IORING_URING_CMD_MASK	IORING_URING_CMD_FIXED

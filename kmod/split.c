@@ -325,12 +325,14 @@ static void bm_pool_join_done(struct bm_pool *pool, struct bm_split *split, stru
  * Turns a split superblock whose pages are all free back into a whole one. 0,
  * -ENOENT if there is none, -ENOMEM if there is no memory for the whole one now
  * or was none a moment ago. One that has lost pages is made whole, too, which may
- * bring the pool above its target by less than a superblock.
+ * bring the pool above its target by less than a superblock. If the system keeps
+ * what the split one gave, the pool is short of that much, to be filled again.
  */
 int bm_pool_join(struct bm_pool *pool)
 {
 	struct bm_split *split = NULL;
 	gfp_t effort = BM_EFFORT_SOME;
+	bool freed = false;
 	struct page *head;
 	int ret = -ENOENT;
 
@@ -349,10 +351,18 @@ int bm_pool_join(struct bm_pool *pool)
 	if (split->gathered && current == pool->worker)
 		effort = BM_EFFORT_ALL;
 	head = bm_whole_alloc(pool, effort);
+	if (!head) {
+		/* No memory besides: get back what this one gives. */
+		freed = bm_split_free_block(split);
+		if (freed)
+			head = bm_whole_alloc(pool, effort);
+	}
 
 	bm_pool_lock(pool);
 	if (head) {
 		bm_pool_join_done(pool, split, head);
+	} else if (freed) {
+		bm_pool_leave(pool, split);
 	} else {
 		pool->join_delay = clamp(2 * pool->join_delay, BM_JOIN_MIN, BM_JOIN_MAX);
 		WRITE_ONCE(pool->join_at, jiffies + pool->join_delay);
@@ -360,10 +370,11 @@ int bm_pool_join(struct bm_pool *pool)
 	}
 	bm_pool_end(pool);
 	bm_pool_unlock(pool);
-	if (!head)
-		return -ENOMEM;
-	bm_split_free(split);
-	return 0;
+	if (freed)
+		kfree(split);
+	else if (head)
+		bm_split_free(split);
+	return head ? 0 : -ENOMEM;
 }
 
 /* Adds a split superblock of single pages from anywhere on the node. 0 or -ENOMEM. */

@@ -5,7 +5,9 @@
  * A *whole* superblock is one compound page: one reference count, one PMD. A
  * *split* one is single pages, each with a count of its own, for the tails of
  * buffers. The kernel can not turn one into the other in place, so they are
- * swapped: the new one is allocated before the old one is freed.
+ * swapped: the new one is allocated before the old one is freed. Where the system
+ * has no other block of that size the old one goes first, as the block that it came
+ * as (bm_split_free_block()).
  *
  * None of this memory is movable, so pins of any length may be taken on it.
  */
@@ -17,6 +19,9 @@
 #include <linux/string.h>
 
 #include "bitmem.h"
+#include "compat.h"
+
+#define BM_SB_HALF	(BM_SB_PAGES / 2)
 
 /* To be completed by an effort. */
 #define BM_GFP	((GFP_KERNEL & ~__GFP_RECLAIM) | __GFP_ZERO | __GFP_THISNODE | __GFP_NOWARN)
@@ -142,6 +147,56 @@ void bm_split_free(struct bm_split *split)
 		}
 	}
 	kfree(split);
+}
+
+/* Takes the only reference on each page but the first of each half, or on none. */
+static bool bm_block_freeze(struct page *block)
+{
+	unsigned long i;
+
+	for (i = 0; i < BM_SB_PAGES; i++) {
+		if (bm_page_poisoned(block + i))
+			break;
+		if (i % BM_SB_HALF && !page_ref_freeze(block + i, 1))
+			break;
+	}
+	if (i == BM_SB_PAGES)
+		return true;
+	while (i--) {
+		if (i % BM_SB_HALF)
+			page_ref_unfreeze(block + i, 1);
+	}
+	return false;
+}
+
+/**
+ * bm_split_free_block() - free the pages of a split superblock as the block they were
+ * @split: one whose pages are all free and on its lists; it stays, without pages
+ *
+ * Pages that are freed one by one wait in the CPUs' lists, and are merged with
+ * their neighbours when these lists are emptied, if ever. So they are freed as two
+ * halves, which go where they are merged at once; a block of a superblock's size
+ * would wait in a list of its own, where nobody sees it who looks for one. This
+ * undoes split_page(): the references that it gave are taken away before.
+ *
+ * Return: false, and nothing is changed, if they did not come as a block, if one of
+ * them is poisoned or was retired, or if somebody else has a reference on one.
+ */
+bool bm_split_free_block(struct bm_split *split)
+{
+	struct page *block = split->pages[0];
+	unsigned long i;
+
+	if (!BM_CAN_FREE_BLOCK || split->gathered || split->nr_pages < BM_SB_PAGES ||
+	    !bm_block_freeze(block))
+		return false;
+	for (i = 0; i < BM_SB_PAGES; i++) {
+		list_del(&block[i].lru);
+		bm_page_set_owner(block + i, NULL);
+	}
+	__free_pages(block, BM_SB_ORDER - 1);
+	__free_pages(block + BM_SB_HALF, BM_SB_ORDER - 1);
+	return true;
 }
 
 /*
