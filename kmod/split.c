@@ -361,12 +361,14 @@ int bm_pool_join(struct bm_pool *pool)
 	bm_pool_lock(pool);
 	if (head) {
 		bm_pool_join_done(pool, split, head);
-	} else if (freed) {
-		bm_pool_leave(pool, split);
 	} else {
+		/* Also if the split one is lost: the next one would go the same way. */
 		pool->join_delay = clamp(2 * pool->join_delay, BM_JOIN_MIN, BM_JOIN_MAX);
 		WRITE_ONCE(pool->join_at, jiffies + pool->join_delay);
-		bm_split_place(split);
+		if (freed)
+			bm_pool_leave(pool, split);
+		else
+			bm_split_place(split);
 	}
 	bm_pool_end(pool);
 	bm_pool_unlock(pool);

@@ -194,21 +194,29 @@ static int64_t excess(int fd, uint32_t index)
 	       (pool.out_allocated + pool.out_quarantined + pool.out_retired);
 }
 
-/* What is being zeroed or joined at the moment comes back soon. */
+/*
+ * A pool has little besides the @bytes that are alive. What is being zeroed or joined at
+ * the moment comes back soon.
+ */
+static void expect_pool_packed(struct __test_metadata *_metadata, const struct bt *t,
+			       uint32_t index, size_t bytes)
+{
+	const uint64_t until = bt_now_ns() + BT_PATIENCE_MS * 1000000ull;
+	const int64_t most = bytes / 50 + t->superblock;
+
+	while (excess(t->fd, index) > most && bt_now_ns() < until)
+		bt_sleep_ms(5);
+	EXPECT_GE(most, excess(t->fd, index));
+	EXPECT_LE(0, excess(t->fd, index));
+}
+
 static void expect_packed(struct __test_metadata *_metadata, FIXTURE_DATA(compact) *self,
 			  keep_fn keep)
 {
-	const uint64_t began = bt_now_ns();
 	uint32_t i;
 
-	for (i = 0; i < self->t.pools; i++) {
-		const int64_t most = live(self, &self->b[i], keep) / 50 + self->t.superblock;
-
-		while (excess(self->t.fd, i) > most && bt_now_ns() - began < BT_PATIENCE_MS * 1000000ull)
-			bt_sleep_ms(5);
-		EXPECT_GE(most, excess(self->t.fd, i));
-		EXPECT_LE(0, excess(self->t.fd, i));
-	}
+	for (i = 0; i < self->t.pools; i++)
+		expect_pool_packed(_metadata, &self->t, i, live(self, &self->b[i], keep));
 }
 
 /* Compacts every pool, and adds up what was done. */
@@ -295,11 +303,12 @@ static size_t holey_differs(FIXTURE_DATA(compact_one) *self, const struct bp *b,
 	return differs(&like, b, keep);
 }
 
-static int64_t holey_excess(FIXTURE_DATA(compact_one) *self, const struct bp *b, keep_fn keep)
+static void expect_holey_packed(struct __test_metadata *_metadata,
+				FIXTURE_DATA(compact_one) *self, const struct bp *b, keep_fn keep)
 {
 	FIXTURE_DATA(compact) like = { .t = self->t };
 
-	return excess(self->t.fd, 0) - (int64_t)live(&like, b, keep) / 50;
+	expect_pool_packed(_metadata, &self->t, 0, live(&like, b, keep));
 }
 
 /* Never more than the budget; little by little it comes to the same. */
@@ -331,10 +340,7 @@ TEST_F(compact_one, budget)
 	EXPECT_LT(0, moved);
 	/* No page is moved more than about once. */
 	EXPECT_GE(b.length, moved);
-	for (i = 0; i < BT_PATIENCE_MS / 5 && holey_excess(self, &b, keep_every_other) >
-				(int64_t)self->t.superblock; i++)
-		bt_sleep_ms(5);
-	EXPECT_GE((int64_t)self->t.superblock, holey_excess(self, &b, keep_every_other));
+	expect_holey_packed(_metadata, self, &b, keep_every_other);
 	EXPECT_EQ(0, holey_differs(self, &b, keep_every_other));
 }
 
@@ -366,10 +372,7 @@ TEST_F(compact_one, pinned)
 	}
 	ASSERT_EQ(0, bt_compact(self->t.fd, 0, 0, &done));
 	EXPECT_EQ(0, done.out_skipped);
-	for (i = 0; i < BT_PATIENCE_MS / 5 && holey_excess(self, &b, keep_first) >
-				(int64_t)self->t.superblock; i++)
-		bt_sleep_ms(5);
-	EXPECT_GE((int64_t)self->t.superblock, holey_excess(self, &b, keep_first));
+	expect_holey_packed(_metadata, self, &b, keep_first);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(-1, bt_wrong(b.memory + i * step, page, SEED - i));
 }
