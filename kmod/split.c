@@ -322,15 +322,49 @@ static void bm_pool_join_done(struct bm_pool *pool, struct bm_split *split, stru
 }
 
 /*
+ * Ends an attempt that came to nothing. @freed: the split one has no pages any more; @other
+ * takes its place, or NULL if not even single pages could be had.
+ */
+static void bm_pool_join_failed(struct bm_pool *pool, struct bm_split *split, bool freed,
+				struct bm_split *other)
+{
+	/* Also if the split one is lost: the next one would go the same way. */
+	pool->join_delay = clamp(2 * pool->join_delay, BM_JOIN_MIN, BM_JOIN_MAX);
+	WRITE_ONCE(pool->join_at, jiffies + pool->join_delay);
+	if (freed)
+		bm_pool_leave(pool, split);
+	else
+		bm_split_place(split);
+	if (other)
+		bm_pool_enter(pool, other);
+}
+
+/* A split superblock of single pages from anywhere on the node, all of them; or NULL. */
+static struct bm_split *bm_split_gathered(struct bm_pool *pool, gfp_t effort)
+{
+	struct bm_split *split = bm_split_new(pool);
+
+	if (!split)
+		return NULL;
+	bm_split_gather(split, effort);
+	if (split->nr_pages == BM_SB_PAGES)
+		return split;
+	/* The node is down to its last pages: others need them more. */
+	bm_split_free(split);
+	return NULL;
+}
+
+/*
  * Turns a split superblock whose pages are all free back into a whole one. 0,
  * -ENOENT if there is none, -ENOMEM if there is no memory for the whole one now
  * or was none a moment ago. One that has lost pages is made whole, too, which may
- * bring the pool above its target by less than a superblock. If the system keeps
- * what the split one gave, the pool is short of that much, to be filled again.
+ * bring the pool above its target by less than a superblock. If somebody else was
+ * faster to get what the split one gave, single pages take its place; without even
+ * those the pool is short of that much, to be filled again.
  */
 int bm_pool_join(struct bm_pool *pool)
 {
-	struct bm_split *split = NULL;
+	struct bm_split *split = NULL, *other = NULL;
 	gfp_t effort = BM_EFFORT_SOME;
 	bool freed = false;
 	struct page *head;
@@ -356,20 +390,15 @@ int bm_pool_join(struct bm_pool *pool)
 		freed = bm_split_free_block(split);
 		if (freed)
 			head = bm_whole_alloc(pool, effort);
+		if (freed && !head)
+			other = bm_split_gathered(pool, BM_EFFORT_SOME);
 	}
 
 	bm_pool_lock(pool);
-	if (head) {
+	if (head)
 		bm_pool_join_done(pool, split, head);
-	} else {
-		/* Also if the split one is lost: the next one would go the same way. */
-		pool->join_delay = clamp(2 * pool->join_delay, BM_JOIN_MIN, BM_JOIN_MAX);
-		WRITE_ONCE(pool->join_at, jiffies + pool->join_delay);
-		if (freed)
-			bm_pool_leave(pool, split);
-		else
-			bm_split_place(split);
-	}
+	else
+		bm_pool_join_failed(pool, split, freed, other);
 	bm_pool_end(pool);
 	bm_pool_unlock(pool);
 	if (freed)
@@ -382,16 +411,10 @@ int bm_pool_join(struct bm_pool *pool)
 /* Adds a split superblock of single pages from anywhere on the node. 0 or -ENOMEM. */
 int bm_pool_gather(struct bm_pool *pool, gfp_t effort)
 {
-	struct bm_split *split = bm_split_new(pool);
+	struct bm_split *split = bm_split_gathered(pool, effort);
 
 	if (!split)
 		return -ENOMEM;
-	bm_split_gather(split, effort);
-	if (split->nr_pages < BM_SB_PAGES) {
-		/* The node is down to its last pages: others need them more. */
-		bm_split_free(split);
-		return -ENOMEM;
-	}
 	bm_pool_lock(pool);
 	bm_pool_enter(pool, split);
 	bm_pool_unlock(pool);

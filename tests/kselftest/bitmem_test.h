@@ -54,7 +54,7 @@ void bt_lock(void);
 const char *bt_begin(struct bt *t);
 
 /**
- * bt_end() - wait (2 s at most) for every pool to be as bt_begin() found it.
+ * bt_end() - wait (20 s at most) for every pool to be as bt_begin() found it.
  * Returns NULL, or what differs. Opens the device anew: the test may have ended anyhow.
  */
 const char *bt_end(const struct bt *t);
