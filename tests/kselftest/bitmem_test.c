@@ -143,6 +143,7 @@ const char *bt_begin(struct bt *t)
 	struct bitmem_info info;
 	int err;
 
+	t->slack = 0;
 	t->fd = bt_open();
 	if (t->fd < 0) {
 		snprintf(reason, sizeof(reason), "%s: %s", BT_DEVICE, strerror(errno));
@@ -170,23 +171,25 @@ const char *bt_begin(struct bt *t)
 
 /* Returns NULL, or what differs between the pool @now and @before. */
 static const char *compare(const struct bitmem_pool_info *now,
-			   const struct bitmem_pool_info *before)
+			   const struct bitmem_pool_info *before, uint64_t slack)
 {
 	const struct {
 		const char *name;
-		uint64_t now, before;
+		uint64_t now, before, slack;
 	} all[] = {
-		{ "capacity", now->out_capacity, before->out_capacity },
-		{ "allocated", now->out_allocated, before->out_allocated },
-		{ "quarantined", now->out_quarantined, before->out_quarantined },
-		{ "retired", now->out_retired, before->out_retired },
-		{ "free", bt_free_bytes(now), bt_free_bytes(before) },
-		{ "buffers", now->out_buffers, before->out_buffers },
+		{ "capacity", now->out_capacity, before->out_capacity, slack },
+		{ "allocated", now->out_allocated, before->out_allocated, 0 },
+		{ "quarantined", now->out_quarantined, before->out_quarantined, 0 },
+		{ "retired", now->out_retired, before->out_retired, 0 },
+		{ "free", bt_free_bytes(now), bt_free_bytes(before), slack },
+		{ "buffers", now->out_buffers, before->out_buffers, 0 },
 	};
 	size_t i;
 
 	for (i = 0; i < ARRAY_LEN(all); i++) {
-		if (all[i].now == all[i].before)
+		if (all[i].now == all[i].before ||
+		    (all[i].now < all[i].before + all[i].slack &&
+		     all[i].before < all[i].now + all[i].slack))
 			continue;
 		snprintf(reason, sizeof(reason), "pool %u: %s is %" PRIu64 ", was %" PRIu64,
 			 now->index, all[i].name, all[i].now, all[i].before);
@@ -209,7 +212,7 @@ const char *bt_end(const struct bt *t)
 	do {
 		why = snapshot(fd, t->pools, now, &rest) ? "the counters cannot be read" : NULL;
 		for (i = 0; i < t->pools && !why; i++)
-			why = compare(&now[i], &t->before[i]);
+			why = compare(&now[i], &t->before[i], t->slack);
 		if (!why)
 			break;
 		bt_sleep_ms(5);

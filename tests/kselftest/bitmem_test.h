@@ -42,6 +42,8 @@ struct bt {
 	uint32_t pools;
 	uint32_t nodes;
 	struct bitmem_pool_info before[BT_POOLS];
+	/* By less than this a pool's capacity may be another in the end; 0: not at all. */
+	uint64_t slack;
 };
 
 /** bt_lock() - be the only test program on the device until this process ends. */
