@@ -143,6 +143,16 @@ int bt_fail_task(pid_t pid, bool fails)
 	return write_text(path, fails ? "1" : "0");
 }
 
+bool bt_fail_self(bool fails)
+{
+	const char *path = "/proc/thread-self/make-it-fail";
+	char text[16] = "";
+
+	read_text(path, text, sizeof(text));
+	write_text(path, fails ? "1" : "0");
+	return text[0] == '1';
+}
+
 int bt_fail_workers(bool fail)
 {
 	DIR *proc = opendir("/proc");

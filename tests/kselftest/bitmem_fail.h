@@ -42,6 +42,9 @@ bool bt_fail_hit(const struct bt_fail *fail);
 /** bt_fail_task() - from now on @pid is one whose allocations fail at random, or no more. */
 int bt_fail_task(pid_t pid, bool fails);
 
+/** bt_fail_self() - the same for this thread. Returns whether it was one. */
+bool bt_fail_self(bool fails);
+
 /** bt_fail_workers() - likewise the module's own threads; how many there are. */
 int bt_fail_workers(bool fail);
 
