@@ -42,7 +42,7 @@ struct bt {
 	uint32_t pools;
 	uint32_t nodes;
 	struct bitmem_pool_info before[BT_POOLS];
-	/* By less than this a pool's capacity may be another in the end; 0: not at all. */
+	/* By less than this a pool's capacity, and what is free, may differ in the end; 0: not at all. */
 	uint64_t slack;
 };
 
