@@ -6,6 +6,14 @@
 #ifndef BITMEM_HARNESS_H
 #define BITMEM_HARNESS_H
 
+#ifdef BITMEM_COVERAGE
+#include <unistd.h>
+
+/* Tests are processes that end by _exit(), which would take what they counted with them. */
+void __gcov_dump(void);
+#define _exit(code) (__gcov_dump(), _exit(code))
+#endif
+
 #include <kselftest_harness.h>
 
 #undef TEST_TIMEOUT_DEFAULT
