@@ -9,9 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "backend.h"
-#include "context.h"
+#include "util.h"
 
 static const char *const names[] = {
 	[BITMEM_BACKEND_AUTO] = "auto",
@@ -103,4 +104,60 @@ void *bm_map_aligned(int fd, uint64_t offset, size_t length, size_t align)
 		munmap(start + length, room - head - length);
 	errno = err;
 	return addr == MAP_FAILED ? NULL : addr;
+}
+
+static void *reserve(const struct bm_range *range, int flags)
+{
+	return mmap(range->addr, range->length, PROT_NONE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0);
+}
+
+/* Whether all of the range is mapped. */
+static bool is_mapped(const struct bm_range *range, size_t page_size)
+{
+	unsigned char *pages = malloc(range->length / page_size);
+	bool mapped = pages && !mincore(range->addr, range->length, pages);
+
+	free(pages);
+	return mapped;
+}
+
+/*
+ * The arena keeps its addresses reserved without access; what is mapped goes over the
+ * reservation, and a new reservation over what is taken away.
+ *
+ * Where mapping fails, the kernel may or may not have taken away the reservation first,
+ * and somebody else may be there already. Nothing of anybody else's is ever replaced: those
+ * addresses are given up then, which costs no memory.
+ */
+int bm_map_at(int fd, uint64_t offset, struct bm_range *range)
+{
+	void *addr = mmap(range->addr, range->length, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_FIXED, fd, (off_t)offset);
+	int err = errno;
+
+	if (addr != MAP_FAILED)
+		return 0;
+	addr = reserve(range, MAP_FIXED_NOREPLACE);
+	if (addr == range->addr)
+		return -err;
+	/* A kernel that does not know the flag puts it elsewhere. */
+	if (addr != MAP_FAILED)
+		munmap(addr, range->length);
+	if (!is_mapped(range, (size_t)sysconf(_SC_PAGESIZE)))
+		range->addr = NULL;
+	return -err;
+}
+
+void bm_unmap_at(struct bm_range *range)
+{
+	if (range->outside) {
+		munmap(range->addr, range->length);
+		return;
+	}
+	/* Without memory for a reservation the addresses may be anybody's. */
+	if (reserve(range, MAP_FIXED) == MAP_FAILED) {
+		munmap(range->addr, range->length);
+		range->addr = NULL;
+	}
 }

@@ -10,21 +10,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <linux/bitmem.h>
 
 #include "backend.h"
 #include "batch.h"
-#include "context.h"
+#include "share_device.h"
 
 #define DEFAULT_DEVICE "/dev/bitmem"
 
 struct device {
 	struct bm_backend base;
 	int fd;
-	int node;
 	bool rings;	/* the module takes commands from io_uring */
 	struct bm_ring ring;
 };
@@ -41,21 +39,23 @@ static void free_buffer(int fd, uint32_t id)
 	ioctl(fd, BITMEM_FREE, &arg);
 }
 
-static void fill_in(const struct device *device, size_t length, const char *tag,
+static void fill_in(const struct bm_where *where, size_t length, const char *tag,
 		    struct bitmem_alloc *arg)
 {
 	memset(arg, 0, sizeof(*arg));
 	arg->size = sizeof(*arg);
+	arg->flags = where->bind ? BITMEM_ALLOC_BIND : 0;
 	arg->length = length;
-	arg->node = device->node;
+	arg->node = where->node;
+	arg->width = where->width;
 	if (tag)
 		strncpy((char *)arg->tag, tag, sizeof(arg->tag) - 1);
 }
 
-static int alloc_buffer(const struct device *device, size_t length, const char *tag,
-			struct bitmem_alloc *arg)
+static int alloc_buffer(const struct device *device, const struct bm_where *where, size_t length,
+			const char *tag, struct bitmem_alloc *arg)
 {
-	fill_in(device, length, tag, arg);
+	fill_in(where, length, tag, arg);
 	return ioctl(device->fd, BITMEM_ALLOC, arg) ? -errno : 0;
 }
 
@@ -63,27 +63,24 @@ static int alloc_buffer(const struct device *device, size_t length, const char *
 static int map_buffer(const struct device *device, const struct bitmem_alloc *arg,
 		      struct bm_range *range)
 {
-	size_t align = device->base.superblock_size;
+	int ret = bm_map_at(device->fd, arg->out_offset, range);
 
-	if (align < BM_ALIGN_MAX)
-		align = BM_ALIGN_MAX;
-	range->addr = bm_map_aligned(device->fd, arg->out_offset, arg->out_length, align);
-	if (!range->addr)
-		return -errno;
-	range->length = arg->out_length;
+	if (ret)
+		return ret;
 	range->pinned = arg->out_length;
 	range->handle = arg->out_id;
+	range->hold = NULL;
 	return 0;
 }
 
-static int device_map(struct bm_backend *backend, size_t length, const char *tag,
+static int device_map(struct bm_backend *backend, const struct bm_where *where, const char *tag,
 		      struct bm_range *range)
 {
 	struct device *device = to_device(backend);
 	struct bitmem_alloc arg;
 	int ret;
 
-	ret = alloc_buffer(device, length, tag, &arg);
+	ret = alloc_buffer(device, where, range->length, tag, &arg);
 	if (ret)
 		return ret;
 	ret = map_buffer(device, &arg, range);
@@ -105,7 +102,7 @@ static int map_buffers(struct device *device, const struct bm_batch_item *items,
 		*failed = i;
 		for (size_t j = 0; j < n; j++) {
 			if (j < i)
-				munmap(wanted[j].range.addr, wanted[j].range.length);
+				bm_unmap_at(&wanted[j].range);
 			free_buffer(device->fd, items[j].arg.out_id);
 		}
 		return ret;
@@ -113,8 +110,8 @@ static int map_buffers(struct device *device, const struct bm_batch_item *items,
 	return 0;
 }
 
-static int device_map_many(struct bm_backend *backend, struct bm_wanted *wanted, size_t n,
-			   size_t *failed)
+static int device_map_many(struct bm_backend *backend, const struct bm_where *where,
+			   struct bm_wanted *wanted, size_t n, size_t *failed)
 {
 	struct device *device = to_device(backend);
 	struct bm_batch_item *items = calloc(n, sizeof(*items));
@@ -125,7 +122,7 @@ static int device_map_many(struct bm_backend *backend, struct bm_wanted *wanted,
 	if (!items)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
-		fill_in(device, wanted[i].length, wanted[i].tag, &items[i].arg);
+		fill_in(where, wanted[i].length, wanted[i].tag, &items[i].arg);
 		total += wanted[i].length;
 	}
 	/* A ring pays when there is something to zero for each of its workers. */
@@ -139,8 +136,29 @@ static int device_map_many(struct bm_backend *backend, struct bm_wanted *wanted,
 
 static void device_unmap(struct bm_backend *backend, struct bm_range *range)
 {
-	munmap(range->addr, range->length);
+	bm_unmap_at(range);
+	bm_device_unhold(backend->page_size, range);
 	free_buffer(to_device(backend)->fd, (uint32_t)range->handle);
+}
+
+static int device_share(struct bm_backend *backend, struct bm_range *range)
+{
+	return bm_device_share(to_device(backend)->fd, backend->page_size, range);
+}
+
+static int device_adopt(struct bm_backend *backend, int fd, struct bm_range *range,
+			struct bitmem_error *error)
+{
+	struct device *device = to_device(backend);
+	struct bitmem_import arg = { .size = sizeof(arg), .fd = fd };
+	int ret = bm_device_import(device->fd, &arg, error);
+
+	if (ret)
+		return ret;
+	ret = bm_device_map(&arg, fd, backend->superblock_size, range, error);
+	if (ret)
+		free_buffer(device->fd, arg.out_id);
+	return ret;
 }
 
 static void device_unmap_many(struct bm_backend *backend, struct bm_range *ranges, size_t n)
@@ -149,13 +167,43 @@ static void device_unmap_many(struct bm_backend *backend, struct bm_range *range
 	size_t used = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		munmap(ranges[i].addr, ranges[i].length);
+		bm_unmap_at(&ranges[i]);
+		bm_device_unhold(backend->page_size, &ranges[i]);
 		ids[used++] = (uint32_t)ranges[i].handle;
 		if (used == sizeof(ids) / sizeof(*ids) || i == n - 1) {
 			bm_batch_free(to_device(backend)->fd, ids, used);
 			used = 0;
 		}
 	}
+}
+
+/* Both commands on part of a range; all that has memory is pinned. 0 or -errno. */
+static int change_range(struct bm_backend *backend, unsigned long command,
+			const struct bm_range *range, size_t offset, size_t length,
+			struct bm_change *change)
+{
+	struct bitmem_range arg = {
+		.size = sizeof(arg), .id = (uint32_t)range->handle,
+		.offset = offset, .length = length,
+	};
+
+	if (ioctl(to_device(backend)->fd, command, &arg))
+		return -errno;
+	change->bytes = arg.out_done;
+	change->pinned = arg.out_done;
+	return 0;
+}
+
+static void device_decommit(struct bm_backend *backend, const struct bm_range *range,
+			    size_t offset, size_t length, struct bm_change *change)
+{
+	change_range(backend, BITMEM_DECOMMIT, range, offset, length, change);
+}
+
+static int device_commit(struct bm_backend *backend, const struct bm_range *range, size_t offset,
+			 size_t length, struct bm_change *change)
+{
+	return change_range(backend, BITMEM_COMMIT, range, offset, length, change);
 }
 
 static bool is_power_of_two(uint64_t value)
@@ -189,20 +237,22 @@ static int read_info(struct device *device, const char *path, const struct bitme
 }
 
 /* Only the module knows its nodes: a page is asked for and given back. */
-static int check_node(struct device *device, const char *path, const struct bitmem_options *options)
+static int probe(struct device *device, const struct bm_where *where)
 {
 	struct bitmem_alloc arg;
-	int ret;
+	int ret = alloc_buffer(device, where, device->base.page_size, "probe", &arg);
 
-	device->node = options->node;
-	if (device->node == BITMEM_NODE_ANY)
-		return 0;
-	ret = alloc_buffer(device, device->base.page_size, "probe", &arg);
 	if (!ret)
 		free_buffer(device->fd, arg.out_id);
-	if (ret == -EINVAL)
-		return bm_error(options->error, ret, "%s: node: there is no node %d", path,
-				device->node);
+	return ret;
+}
+
+static int check_node(struct device *device, const char *path, const struct bitmem_options *options)
+{
+	device->base.where.node = options->node;
+	if (options->node != BITMEM_NODE_ANY && probe(device, &device->base.where) == -EINVAL)
+		return bm_error(options->error, -EINVAL, "%s: node: there is no node %d", path,
+				options->node);
 	return 0;
 }
 
@@ -253,6 +303,80 @@ static struct bm_backend *device_open(const struct bitmem_options *options)
 	return &device->base;
 }
 
+/* Goes on to the next of the module's pools that serve @where. False at the end. */
+static bool next_pool(struct device *device, const struct bm_where *where,
+		      struct bitmem_pool_info *info, uint32_t *index)
+{
+	for (;; (*index)++) {
+		*info = (struct bitmem_pool_info){ .size = sizeof(*info), .index = *index };
+		if (ioctl(device->fd, BITMEM_POOL_INFO, info))
+			return false;
+		if (info->out_width != bm_device_width(where->width))
+			continue;
+		if (where->node == BITMEM_NODE_ANY || where->node == info->out_node)
+			return true;
+	}
+}
+
+static int device_check(struct bm_backend *backend, const struct bm_where *where,
+			struct bitmem_error *error)
+{
+	struct device *device = to_device(backend);
+	struct bitmem_pool_info info;
+	uint32_t index = 0;
+	int ret = probe(device, where);
+
+	if (ret == -EINVAL)
+		return bm_error(error, ret, "node: there is no node %d", where->node);
+	if (ret == -EOPNOTSUPP)
+		return bm_error(error, ret, "width: there is no pool for %u bits", where->width);
+	if (where->bind && !next_pool(device, where, &info, &index))
+		return bm_error(error, -EOPNOTSUPP, "node: node %d has no pool for %u bits",
+				where->node, where->width ? where->width : 64);
+	return 0;
+}
+
+static int device_migrate(struct bm_backend *backend, const struct bm_where *where,
+			  struct bm_range *range)
+{
+	struct bitmem_migrate arg = {
+		.size = sizeof(arg), .id = (uint32_t)range->handle, .node = where->node,
+	};
+
+	if (where->node == BITMEM_NODE_ANY)
+		return 0;
+	if (ioctl(to_device(backend)->fd, BITMEM_MIGRATE, &arg))
+		return -errno;
+	return arg.out_skipped ? -EBUSY : 0;
+}
+
+static int device_compact(struct bm_backend *backend, const struct bm_where *where,
+			  uint64_t *moved, uint64_t *freed)
+{
+	struct device *device = to_device(backend);
+	struct bitmem_pool_info info;
+
+	for (uint32_t index = 0; next_pool(device, where, &info, &index); index++) {
+		struct bitmem_compact arg = { .size = sizeof(arg), .index = index };
+
+		if (ioctl(device->fd, BITMEM_COMPACT, &arg))
+			return -errno;
+		*moved += arg.out_moved;
+		*freed += arg.out_freed;
+	}
+	return 0;
+}
+
+int bm_backend_device_fd(const struct bm_backend *backend, int *node)
+{
+	const struct device *device = (const struct device *)backend;
+
+	if (backend->ops != &bm_backend_device)
+		return -1;
+	*node = device->base.where.node;
+	return device->fd;
+}
+
 const struct bm_backend_ops bm_backend_device = {
 	.kind = BITMEM_BACKEND_DEVICE,
 	.open = device_open,
@@ -261,4 +385,11 @@ const struct bm_backend_ops bm_backend_device = {
 	.unmap = device_unmap,
 	.map_many = device_map_many,
 	.unmap_many = device_unmap_many,
+	.decommit = device_decommit,
+	.commit = device_commit,
+	.share = device_share,
+	.adopt = device_adopt,
+	.check = device_check,
+	.migrate = device_migrate,
+	.compact = device_compact,
 };

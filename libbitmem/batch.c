@@ -150,7 +150,8 @@ static size_t many_alloc(int fd, struct bm_batch_item *items, size_t n)
 	return done;
 }
 
-int bm_batch_alloc(int fd, struct bm_ring *ring, struct bm_batch_item *items, size_t n, size_t *failed)
+int bm_batch_alloc(int fd, struct bm_ring *ring, struct bm_batch_item *items, size_t n,
+		   size_t *failed)
 {
 	size_t done = 0, i;
 	int ret = 0;

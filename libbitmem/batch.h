@@ -38,7 +38,8 @@ struct bm_batch_item {
  * us one. All or none: if one cannot be had, -errno,
  * and *@failed is the first of those.
  */
-int bm_batch_alloc(int fd, struct bm_ring *ring, struct bm_batch_item *items, size_t n, size_t *failed);
+int bm_batch_alloc(int fd, struct bm_ring *ring, struct bm_batch_item *items, size_t n,
+		   size_t *failed);
 
 /* Gives the ids back. One that is not there is passed over. */
 void bm_batch_free(int fd, const uint32_t *ids, size_t n);

@@ -117,6 +117,24 @@ const struct bitmem_dtype_info *bitmem_dtype_info(enum bitmem_dtype dtype)
 	return type ? &type->info : NULL;
 }
 
+/*
+ * Where there is a scale, 0 is what it is and makes everything 0. The codes of ternary types are
+ * 1 for a 0: 01 01 01 01, and 11111 to the base of 3. An F8_E8M0 is a power of two.
+ */
+int bm_dtype_zero(enum bitmem_dtype dtype)
+{
+	switch (dtype) {
+	case BITMEM_TERNARY2:
+		return 0x55;
+	case BITMEM_TERNARY5:
+		return 1 + 3 + 9 + 27 + 81;
+	case BITMEM_F8_E8M0:
+		return -EINVAL;
+	default:
+		return find_type(dtype) ? 0 : -EINVAL;
+	}
+}
+
 /* The product of @n counts; a 0 among them makes it 0, whatever the others are. */
 static int product(unsigned int n, const uint64_t *counts, uint64_t *result)
 {
@@ -137,7 +155,8 @@ static int product(unsigned int n, const uint64_t *counts, uint64_t *result)
 /* ceil(@n / @elements) blocks of @bits bits each, in bytes rounded up. */
 static int block_bytes(uint64_t n, uint32_t elements, uint32_t bits, uint64_t *bytes)
 {
-	uint64_t blocks = n / elements + (n % elements != 0);
+	/* What most types are needs no divisions, which take longer than all the rest. */
+	uint64_t blocks = elements == 1 ? n : n / elements + (n % elements != 0);
 
 	if (__builtin_mul_overflow(blocks / 8, (uint64_t)bits, bytes) ||
 	    __builtin_add_overflow(*bytes, (blocks % 8 * bits + 7) / 8, bytes))
@@ -192,7 +211,8 @@ int bitmem_dtype_bytes(enum bitmem_dtype dtype, unsigned int ndims, const uint64
 
 	if (!type || ndims > BITMEM_MAX_DIMS || (ndims && fastest >= ndims))
 		return -EINVAL;
-	if (type->rule != RULE_PACKED && (ndims ? shape[fastest] : 1) % type->info.block_elements)
+	if (type->rule != RULE_PACKED && type->info.block_elements != 1 &&
+	    (ndims ? shape[fastest] : 1) % type->info.block_elements)
 		return -EINVAL;
 	ret = product(ndims, shape, &n);
 	if (!ret && n) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the block allocator keeps in a segment. */
+/* What a segment is made of. */
 #ifndef BITMEM_SEGMENT_H
 #define BITMEM_SEGMENT_H
 
@@ -10,11 +10,17 @@
 struct bm_segment {
 	struct bitmem *ctx;
 	struct bm_range range;
+	/* Under ctx->lock: bytes of it that the backend has back, and those pinned now. */
+	size_t returned, pinned;
+	size_t live, tensors;	/* bytes asked for by those that are on it directly */
+	uint8_t pool;
+	/* In the context's list of all that are counted, under its lock. */
+	struct bm_segment *next_counted, **link;
 	atomic_size_t refs;
-	/* Bytes from the start that were ever handed out, the rest is zero. Under ctx->lock. */
-	size_t touched;
 	/* In a list of segments to be dropped; owned by who took it off the allocator. */
 	struct bm_segment *next;
+	/* Others may have it: it was sent, or came from another process. */
+	atomic_bool shared;
 };
 
 #endif /* BITMEM_SEGMENT_H */

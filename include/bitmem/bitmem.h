@@ -3,10 +3,10 @@
  * @file bitmem.h
  * @brief libbitmem: pinned, DMA-capable memory for tensors.
  *
- * Everything hangs on a context, struct bitmem; the library keeps no global
- * state. Functions are safe to call from several threads at once unless their
- * description says otherwise. Closing a context while another thread uses it is
- * not safe.
+ * Everything hangs on a context, struct bitmem. What the library knows of the process as a
+ * whole is which contexts and threads there are, and which places in code allocate. Functions
+ * are safe to call from several threads at once unless their description says otherwise. Closing
+ * a context while another thread uses it is not safe.
  *
  * Errors: a function that returns a pointer returns NULL and sets errno; a
  * function that returns int returns 0 or a negative errno. A failed call
@@ -60,6 +60,18 @@ enum bitmem_backend {
 	BITMEM_BACKEND_MEMFD = 2,
 };
 
+/** How much the library keeps of what is allocated; each is exact in what it keeps. */
+enum bitmem_tracking {
+	/** BITMEM_TRACKING=counters|sites|full in the environment decides, else sites. */
+	BITMEM_TRACKING_AUTO = 0,
+	/** How many, how many bytes, the peak: what bitmem_stats() gives. */
+	BITMEM_TRACKING_COUNTERS = 1,
+	/** Also of each live block by which place in the code it was allocated, and when. */
+	BITMEM_TRACKING_SITES = 2,
+	/** Also its stack, and a ring of the latest events. */
+	BITMEM_TRACKING_FULL = 3,
+};
+
 /** No NUMA node is asked for. */
 #ifndef BITMEM_NODE_ANY
 #define BITMEM_NODE_ANY (-1)
@@ -87,6 +99,8 @@ struct bitmem_options {
 	size_t segment_size;
 	/** Filled in on failure, if not NULL. */
 	struct bitmem_error *error;
+	/** How much is kept of what is allocated; an explicit level wins over the environment. */
+	enum bitmem_tracking tracking;
 };
 
 /** Fills @p options with the defaults. */
@@ -107,7 +121,8 @@ BITMEM_API struct bitmem *bitmem_open(const struct bitmem_options *options);
  *
  * The context goes away when its last tensor and model do: tensors and models that
  * are still referenced stay usable, and may be unreferenced afterwards. Plain
- * blocks from bitmem_alloc() are gone at once. NULL does nothing.
+ * blocks from bitmem_alloc() are gone at once. NULL does nothing. With BITMEM_LEAKS in the
+ * environment (track.h) it is told what was still live, and who allocated it.
  * @return what was still live, as bitmem_stats() counts it: tensors that own
  *         memory, and plain blocks.
  */
@@ -120,13 +135,44 @@ BITMEM_API enum bitmem_backend bitmem_backend(const struct bitmem *ctx);
 BITMEM_API const char *bitmem_backend_name(enum bitmem_backend backend);
 
 /**
+ * A place in code that allocates. BITMEM_SITE() makes one for the place where it stands; who
+ * allocates for others may hand theirs on. The library writes to it when it is used first.
+ * It has to stay for as long as the process does.
+ */
+struct bitmem_site {
+	/** The library's; 0 before the first use. */
+	uint32_t state;
+	/** Line in the file. */
+	uint32_t line;
+	/** Static strings. */
+	const char *file, *function;
+};
+
+/**
  * Allocates a block.
+ *
+ * Its content is undefined: what the same context has freed before may still be there. What
+ * another context or process has written never is.
  * @param size   bytes, at least 1.
- * @param align  a power of two up to 2 MiB; 0 is 64.
- * @return the block, zeroed, to be freed by bitmem_free(); NULL with errno:
- *         EINVAL (size 0, bad alignment), ENOMEM.
+ * @param align  a power of two up to 1 GiB; 0 is 64. More than 2 MiB gets memory of its own
+ *               from the backend.
+ * @return the block, to be freed by bitmem_free(); NULL with errno: EINVAL (size 0, bad
+ *         alignment), ENOMEM.
  */
 BITMEM_API void *bitmem_alloc(struct bitmem *ctx, size_t size, size_t align);
+
+/** The same with @p size bytes that are zero. Memory that is fresh is not cleared once more. */
+BITMEM_API void *bitmem_zalloc(struct bitmem *ctx, size_t size, size_t align);
+
+/** bitmem_alloc() on behalf of @p site; what the macro of that name calls. */
+BITMEM_API void *bitmem_alloc_at(struct bitmem *ctx, size_t size, size_t align,
+				 struct bitmem_site *site);
+/** bitmem_alloc_at() with an alignment of 64, for which there is nothing to check. */
+BITMEM_API void *bitmem_alloc_default_at(struct bitmem *ctx, size_t size,
+					 struct bitmem_site *site);
+/** bitmem_zalloc() on behalf of @p site. */
+BITMEM_API void *bitmem_zalloc_at(struct bitmem *ctx, size_t size, size_t align,
+				  struct bitmem_site *site);
 
 /**
  * Frees a block of bitmem_alloc(). NULL does nothing.
@@ -135,11 +181,13 @@ BITMEM_API void *bitmem_alloc(struct bitmem *ctx, size_t size, size_t align);
  */
 BITMEM_API int bitmem_free(struct bitmem *ctx, void *ptr);
 
-/** Bytes usable at a block of bitmem_alloc(); 0 if @p ptr is not one. */
+/** Bytes usable at a block of bitmem_alloc(), not less than asked for; 0 if @p ptr is not one. */
 BITMEM_API size_t bitmem_usable_size(struct bitmem *ctx, const void *ptr);
 
 /**
- * Gives memory that no block needs back to the backend.
+ * Gives memory that no block needs back to the backend: what threads keep for later, whole
+ * segments, and free pages in others. Where pages cannot go (huge ones of the fallback, those that
+ * a device has pinned), they are kept and not counted.
  * @return the bytes that really went back.
  */
 BITMEM_API size_t bitmem_trim(struct bitmem *ctx);
@@ -188,18 +236,42 @@ BITMEM_API int bitmem_stats(struct bitmem *ctx, struct bitmem_stats *stats);
 BITMEM_API struct bitmem_tensor *bitmem_tensor_new(struct bitmem *ctx, enum bitmem_dtype dtype,
 						   unsigned int ndims, const uint64_t *shape);
 
+/** The same with undefined content, as bitmem_alloc()'s. */
+BITMEM_API struct bitmem_tensor *bitmem_tensor_empty(struct bitmem *ctx, enum bitmem_dtype dtype,
+						     unsigned int ndims, const uint64_t *shape);
+
+/** bitmem_tensor_new() on behalf of @p site; what the macro of that name calls. */
+BITMEM_API struct bitmem_tensor *bitmem_tensor_new_at(struct bitmem *ctx, enum bitmem_dtype dtype,
+						      unsigned int ndims, const uint64_t *shape,
+						      struct bitmem_site *site);
+/** bitmem_tensor_empty() on behalf of @p site. */
+BITMEM_API struct bitmem_tensor *bitmem_tensor_empty_at(struct bitmem *ctx,
+							enum bitmem_dtype dtype, unsigned int ndims,
+							const uint64_t *shape,
+							struct bitmem_site *site);
+
 /**
  * Makes a tensor that shares the memory of another.
  * @param offset  bytes into @p tensor where the view starts.
  * @return a tensor with one reference that keeps the memory alive; NULL with
  *         errno: EINVAL if it would not lie wholly inside @p tensor, EOVERFLOW,
- *         ENOMEM.
+ *         ESTALE (lifetime.h), ENOMEM.
  */
 BITMEM_API struct bitmem_tensor *bitmem_tensor_view(struct bitmem_tensor *tensor,
 						    enum bitmem_dtype dtype, unsigned int ndims,
 						    const uint64_t *shape, size_t offset);
 
-/** Takes one more reference. @return @p tensor. NULL does nothing. */
+/** bitmem_tensor_view() on behalf of @p site; what the macro of that name calls. */
+BITMEM_API struct bitmem_tensor *bitmem_tensor_view_at(struct bitmem_tensor *tensor,
+						       enum bitmem_dtype dtype, unsigned int ndims,
+						       const uint64_t *shape, size_t offset,
+						       struct bitmem_site *site);
+
+/**
+ * Takes one more reference. NULL does nothing. A tensor that ever has a million (2^20) at once,
+ * views of it included, stays for as long as its context.
+ * @return @p tensor; NULL with ESTALE for a stale handle (lifetime.h).
+ */
 BITMEM_API struct bitmem_tensor *bitmem_tensor_ref(struct bitmem_tensor *tensor);
 
 /** Drops a reference; the last one frees the tensor. NULL does nothing. */
@@ -213,7 +285,10 @@ BITMEM_API void bitmem_tensor_unrefp(struct bitmem_tensor **tensor);
 #define bitmem_auto __attribute__((cleanup(bitmem_tensor_unrefp)))
 #endif
 
-/** The tensor's memory; never NULL. It stays where it is as long as the tensor lives. */
+/**
+ * The tensor's memory; NULL of a stale handle only. It stays where it is as long as the tensor
+ * lives and nobody moves it (bitmem_tensor_migrate()).
+ */
 BITMEM_API void *bitmem_tensor_data(const struct bitmem_tensor *tensor);
 /** Bytes of the tensor: exactly what dtype and shape need. */
 BITMEM_API size_t bitmem_tensor_bytes(const struct bitmem_tensor *tensor);
@@ -223,6 +298,32 @@ BITMEM_API enum bitmem_dtype bitmem_tensor_dtype(const struct bitmem_tensor *ten
 BITMEM_API unsigned int bitmem_tensor_ndims(const struct bitmem_tensor *tensor);
 /** The bitmem_tensor_ndims() element counts; they live as long as the tensor. */
 BITMEM_API const uint64_t *bitmem_tensor_shape(const struct bitmem_tensor *tensor);
+
+#if defined(__GNUC__) && !defined(BITMEM_NO_SITES)
+/** The site of the place where it stands, static. */
+#define BITMEM_SITE()                                                                              \
+	__extension__({                                                                            \
+		static struct bitmem_site bitmem_site_ = { 0, __LINE__, __FILE__, __func__ };      \
+		&bitmem_site_;                                                                     \
+	})
+
+/*
+ * What allocates takes note of the place where it is called, when the call is compiled: it
+ * costs an index. Without (BITMEM_NO_SITES, another compiler, a pointer to the function) the
+ * caller's address is looked up, in some more time.
+ */
+#define bitmem_alloc(ctx, size, align)                                                             \
+	(__builtin_constant_p(align) && ((align) == 0 || (align) == 64) ?                          \
+		 bitmem_alloc_default_at(ctx, size, BITMEM_SITE()) :                               \
+		 bitmem_alloc_at(ctx, size, align, BITMEM_SITE()))
+#define bitmem_zalloc(ctx, size, align) bitmem_zalloc_at(ctx, size, align, BITMEM_SITE())
+#define bitmem_tensor_new(ctx, dtype, ndims, shape)                                                \
+	bitmem_tensor_new_at(ctx, dtype, ndims, shape, BITMEM_SITE())
+#define bitmem_tensor_empty(ctx, dtype, ndims, shape)                                              \
+	bitmem_tensor_empty_at(ctx, dtype, ndims, shape, BITMEM_SITE())
+#define bitmem_tensor_view(tensor, dtype, ndims, shape, offset)                                    \
+	bitmem_tensor_view_at(tensor, dtype, ndims, shape, offset, BITMEM_SITE())
+#endif
 
 /** "0.1.0": the library's version. */
 BITMEM_API const char *bitmem_version(void);

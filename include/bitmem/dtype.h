@@ -48,7 +48,7 @@ enum bitmem_dtype {
 	BITMEM_I2,
 	BITMEM_I1,
 	BITMEM_TERNARY2, /**< 2 bits: code 0, 1, 2 is -1, 0, +1 */
-	BITMEM_TERNARY5, /**< base 3: five in a byte */
+	BITMEM_TERNARY5, /**< base 3: five of these codes in a byte */
 
 	/* ggml's block types. */
 	BITMEM_Q4_0 = 128,

@@ -15,6 +15,7 @@
 
 #include "../context.h"
 #include "set.h"
+#include "site.h"
 
 /* The first version's sizes: callers compiled against it stay valid as members are added. */
 #define OPTIONS_SIZE_1 sizeof(struct bitmem_model_options)
@@ -33,6 +34,7 @@ struct bitmem_model {
 	struct bm_load_result load;
 	uint64_t bytes;
 	double seconds;
+	unsigned int site;	/* which place in code loaded it (site.h) */
 };
 
 void bitmem_model_options_init(struct bitmem_model_options *options)
@@ -135,7 +137,7 @@ static void destroy(struct bitmem_model *model)
 
 /* The library's tensors have their shapes slowest first. */
 static struct bitmem_tensor *make_tensor(struct bitmem *ctx, const struct bm_file *file,
-					 const struct bm_info *info)
+					 const struct bm_info *info, unsigned int site)
 {
 	uint64_t shape[BITMEM_MAX_DIMS], at = file->data_start - file->base + info->offset;
 
@@ -146,7 +148,7 @@ static struct bitmem_tensor *make_tensor(struct bitmem *ctx, const struct bm_fil
 	if (!info->bytes && at > file->length)
 		at = file->length;
 	return bm_tensor_on_segment(ctx, file->segment, (size_t)at, (size_t)info->bytes,
-				    info->dtype, info->ndims, shape);
+				    info->dtype, info->ndims, shape, site);
 }
 
 static int add_entry(struct bitmem *ctx, struct bitmem_model *model, size_t index,
@@ -156,7 +158,7 @@ static int add_entry(struct bitmem *ctx, struct bitmem_model *model, size_t inde
 	struct bitmem_model_entry *entry = &model->entries[model->n_entries];
 	int err;
 
-	entry->tensor = make_tensor(ctx, file, info);
+	entry->tensor = make_tensor(ctx, file, info, model->site);
 	if (!entry->tensor) {
 		err = errno;
 		return bm_report(model->set.error, -err, file->path, "tensor \"%s\": %s",
@@ -274,9 +276,8 @@ static struct bitmem_model *model_new(const struct bitmem_model_options *options
 	return model;
 }
 
-struct bitmem_model *bitmem_model_load_files(struct bitmem *ctx, const char *const *paths,
-					     size_t n_paths,
-					     const struct bitmem_model_options *options)
+static struct bitmem_model *load(struct bitmem *ctx, const char *const *paths, size_t n_paths,
+				 const struct bitmem_model_options *options, unsigned int site)
 {
 	struct bitmem_model_options own;
 	struct bitmem_model *model;
@@ -293,6 +294,7 @@ struct bitmem_model *bitmem_model_load_files(struct bitmem *ctx, const char *con
 	model = model_new(&own);
 	if (!model)
 		return NULL;
+	model->site = site;
 	err = build(ctx, model, paths, n_paths, &own);
 	model->set.error = NULL;
 	model->seconds = now() - start;
@@ -307,10 +309,18 @@ struct bitmem_model *bitmem_model_load_files(struct bitmem *ctx, const char *con
 	return NULL;
 }
 
+struct bitmem_model *bitmem_model_load_files(struct bitmem *ctx, const char *const *paths,
+					     size_t n_paths,
+					     const struct bitmem_model_options *options)
+{
+	return load(ctx, paths, n_paths, options, bm_site_of_caller(__builtin_return_address(0)));
+}
+
 struct bitmem_model *bitmem_model_load(struct bitmem *ctx, const char *path,
 				       const struct bitmem_model_options *options)
 {
-	return bitmem_model_load_files(ctx, &path, path ? 1 : 0, options);
+	return load(ctx, &path, path ? 1 : 0, options,
+		    bm_site_of_caller(__builtin_return_address(0)));
 }
 
 void bitmem_model_close(struct bitmem_model *model)
