@@ -113,6 +113,9 @@ TEST(bad_options)
 	options = good;
 	options.segment_size = SIZE_MAX;
 	EXPECT_REFUSED(EINVAL, &options);
+	options = good;
+	options.tracking = (enum bitmem_tracking)(BITMEM_TRACKING_FULL + 1);
+	EXPECT_REFUSED(EINVAL, &options);
 }
 
 TEST(options_size)

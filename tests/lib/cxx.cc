@@ -4,9 +4,14 @@
  * The kernel's test harness is C only, so this prints its own TAP.
  */
 #include <bitmem/bitmem.h>
+#include <bitmem/dlpack.h>
 #include <bitmem/dtype.h>
 #include <bitmem/events.h>
+#include <bitmem/lifetime.h>
 #include <bitmem/model.h>
+#include <bitmem/pools.h>
+#include <bitmem/pressure.h>
+#include <bitmem/share.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -29,6 +34,34 @@ static bool device_is_absent()
 	return backend && !std::strcmp(backend, "device") && (errno == ENOENT || errno == EACCES);
 }
 
+static bool dlpack_works(struct bitmem *ctx)
+{
+	const uint64_t shape[] = { 3, 4 };
+	struct bitmem_tensor *tensor = bitmem_tensor_new(ctx, BITMEM_F32, 2, shape), *back;
+	DLManagedTensorVersioned *managed = bitmem_tensor_to_dlpack(tensor);
+	bool good = managed && managed->dl_tensor.dtype.code == kDLFloat &&
+		    managed->dl_tensor.device.device_type == kDLCPU;
+
+	back = bitmem_tensor_from_dlpack(ctx, managed, nullptr);
+	good = good && back == tensor;
+	bitmem_tensor_unref(back);
+	bitmem_tensor_unref(tensor);
+	return good;
+}
+
+static bool pools_work(struct bitmem *ctx)
+{
+	struct bitmem_pool_options options;
+	unsigned int pool = 0;
+
+	bitmem_pool_options_init(&options);
+	if (bitmem_pool_add(ctx, &options, &pool) || pool != 1)
+		return false;
+	void *block = bitmem_alloc_in(ctx, pool, 100, 0);
+
+	return block && bitmem_pool_of(ctx, block) == 1 && !bitmem_free(ctx, block);
+}
+
 static void use(struct bitmem *ctx)
 {
 	const uint64_t shape[] = { 4, 32 };
@@ -48,6 +81,9 @@ static void use(struct bitmem *ctx)
 	bitmem_model_options_init(&options);
 	check(!bitmem_model_load(ctx, "/nonexistent", &options) && errno == ENOENT, "model");
 	check(!bitmem_events_open(~0u) && errno == EINVAL, "events");
+	check(dlpack_works(ctx), "dlpack");
+	check(!bitmem_tensor_receive(ctx, -1, nullptr) && errno == EBADF, "share");
+	check(pools_work(ctx), "pools");
 	check(bitmem_close(ctx) == 0, "close");
 }
 
@@ -63,7 +99,7 @@ int main()
 		std::printf("TAP version 13\n1..0 # SKIP no bitmem device\n");
 		return 0;
 	}
-	std::printf("TAP version 13\n1..7\n");
+	std::printf("TAP version 13\n1..10\n");
 	check(ctx != nullptr, "open");
 	if (ctx)
 		use(ctx);

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* What fork() does: the memory is shared, and stays until both have gone. */
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <bitmem/track.h>
 
 #include "lib_test.h"
 
@@ -29,7 +32,7 @@ TEST_F(lib, memory_is_shared)
 {
 	const uint64_t shape = 10000;
 	struct bitmem_tensor *t = bitmem_tensor_new(self->ctx, BITMEM_U8, 1, &shape);
-	unsigned char *large = bitmem_alloc(self->ctx, 3 * MIB, 0), *data;
+	unsigned char *large = bitmem_zalloc(self->ctx, 3 * MIB, 0), *data;
 	struct bitmem_stats before, after;
 	pid_t child;
 
@@ -54,7 +57,7 @@ TEST_F(lib, memory_is_shared)
 
 TEST_F(lib, killed_child_takes_nothing)
 {
-	unsigned char *block = bitmem_alloc(self->ctx, MIB, 0);
+	unsigned char *block = bitmem_zalloc(self->ctx, MIB, 0);
 	pid_t child;
 
 	ASSERT_NE(NULL, block);
@@ -69,7 +72,7 @@ TEST_F(lib, killed_child_takes_nothing)
 	EXPECT_EQ(128 + SIGKILL, status_of(child));
 	EXPECT_TRUE(test_all_are(block, 0x22, MIB));
 	EXPECT_EQ(0, bitmem_free(self->ctx, block));
-	block = bitmem_alloc(self->ctx, MIB, 0);
+	block = bitmem_zalloc(self->ctx, MIB, 0);
 	ASSERT_NE(NULL, block);
 	EXPECT_TRUE(test_all_are(block, 0, MIB));
 	EXPECT_EQ(0, bitmem_free(self->ctx, block));
@@ -79,7 +82,7 @@ TEST_F(lib, killed_child_takes_nothing)
 static int use_own_context(void)
 {
 	struct bitmem *ctx = test_open(2 * MIB);
-	void *block = ctx ? bitmem_alloc(ctx, 1000, 0) : NULL;
+	void *block = ctx ? bitmem_zalloc(ctx, 1000, 0) : NULL;
 
 	if (!block || !test_all_are(block, 0, 1000))
 		return 1;
@@ -89,7 +92,7 @@ static int use_own_context(void)
 
 TEST_F(lib, child_has_contexts_of_its_own)
 {
-	unsigned char *block = bitmem_alloc(self->ctx, 1000, 0);
+	unsigned char *block = bitmem_zalloc(self->ctx, 1000, 0);
 	pid_t child;
 
 	ASSERT_NE(NULL, block);
@@ -106,7 +109,7 @@ TEST_F(lib, child_has_contexts_of_its_own)
 /* The parent frees; the child, which still maps the memory, keeps what is in it. */
 TEST_F(lib, memory_stays_until_both_have_gone)
 {
-	unsigned char *block = bitmem_alloc(self->ctx, 3 * MIB, 0), go = 1;
+	unsigned char *block = bitmem_zalloc(self->ctx, 3 * MIB, 0), go = 1;
 	int pipe_fds[2];
 	pid_t child;
 
@@ -123,6 +126,66 @@ TEST_F(lib, memory_stays_until_both_have_gone)
 	EXPECT_EQ(0, status_of(child));
 	close(pipe_fds[0]);
 	close(pipe_fds[1]);
+}
+
+struct worker {
+	struct bitmem *ctx;
+	pthread_barrier_t barrier;
+	void *blocks[40];
+	bool good;
+};
+
+/* Has what it freed in its cache until it is told to end. */
+static void *free_and_wait(void *arg)
+{
+	struct worker *worker = arg;
+
+	worker->good = true;
+	for (unsigned int i = 0; i < 40; i++) {
+		worker->blocks[i] = bitmem_alloc(worker->ctx, MIB, 0);
+		worker->good &= worker->blocks[i] != NULL;
+	}
+	for (unsigned int i = 0; i < 40; i++)
+		worker->good &= !bitmem_free(worker->ctx, worker->blocks[i]);
+	pthread_barrier_wait(&worker->barrier);
+	pthread_barrier_wait(&worker->barrier);
+	return NULL;
+}
+
+/* A child that only looks gives nothing back that its parent's threads keep. */
+TEST_F(lib, child_that_looks_gives_nothing_back)
+{
+	struct worker worker = { .ctx = self->ctx };
+	unsigned int mapped = 0;
+	pthread_t thread;
+	pid_t child;
+
+	ASSERT_EQ(0, pthread_barrier_init(&worker.barrier, NULL, 2));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, free_and_wait, &worker));
+	pthread_barrier_wait(&worker.barrier);
+	for (unsigned int i = 0; i < 40; i++)
+		mapped += test_is_mapped(worker.blocks[i]);
+	child = fork();
+	ASSERT_LE(0, child);
+	if (!child) {
+		unsigned int left = 0;
+
+		bitmem_snapshot_free(bitmem_snapshot(self->ctx));
+		test_stats(self->ctx);
+		for (unsigned int i = 0; i < 40; i++)
+			left += test_is_mapped(worker.blocks[i]);
+		_exit(left != mapped);
+	}
+	EXPECT_EQ(0, status_of(child));
+	EXPECT_LT(1, mapped);
+	pthread_barrier_wait(&worker.barrier);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	pthread_barrier_destroy(&worker.barrier);
+	EXPECT_TRUE(worker.good);
+	EXPECT_EQ(0, bitmem_audit(self->ctx, &(struct bitmem_audit){
+		.size = sizeof(struct bitmem_audit) }));
+	bitmem_trim(self->ctx);
+	EXPECT_EQ(0, test_stats(self->ctx).committed_bytes);
 }
 
 TEST_HARNESS_MAIN

@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <bitmem/bitmem.h>
@@ -18,9 +19,12 @@ struct bitmem_stats test_stats(struct bitmem *ctx);
 bool test_stats_equal(const struct bitmem_stats *a, const struct bitmem_stats *b);
 bool test_all_are(const void *ptr, unsigned char value, size_t length);
 bool test_is_mapped(const void *ptr);
+void test_warm_up(struct bitmem *ctx);
 int test_fds(void);
 size_t test_status(const char *name);
 bool test_leaks(void);
+double test_cpu_ms(void);
+bool test_sanitized(void);
 
 /* There with -fsanitize=address only. */
 extern int __lsan_do_recoverable_leak_check(void) __attribute__((weak));
@@ -52,6 +56,12 @@ bool test_no_device(void)
 	       (errno == ENOENT || errno == ENXIO || errno == ENODEV || errno == EACCES);
 }
 
+void test_warm_up(struct bitmem *ctx)
+{
+	bitmem_free(ctx, bitmem_alloc(ctx, 1, 0));
+	bitmem_trim(ctx);
+}
+
 struct bitmem_stats test_stats(struct bitmem *ctx)
 {
 	struct bitmem_stats stats = { .size = sizeof(stats) };
@@ -75,10 +85,11 @@ bool test_all_are(const void *ptr, unsigned char value, size_t length)
 
 bool test_is_mapped(const void *ptr)
 {
-	uintptr_t page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
-	unsigned char vec;
+	struct iovec remote = { .iov_base = (void *)(uintptr_t)ptr, .iov_len = 1 };
+	char byte;
+	struct iovec local = { .iov_base = &byte, .iov_len = 1 };
 
-	return !mincore((void *)((uintptr_t)ptr & ~(page_size - 1)), 1, &vec);
+	return process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 1;
 }
 
 int test_fds(void)
@@ -108,6 +119,32 @@ size_t test_status(const char *name)
 	}
 	fclose(file);
 	return kib == SIZE_MAX ? kib : kib * 1024;
+}
+
+bool test_thread_sanitized(void)
+{
+#ifdef __SANITIZE_THREAD__
+	return true;
+#else
+	return false;
+#endif
+}
+
+bool test_sanitized(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return true;
+#else
+	return test_thread_sanitized();
+#endif
+}
+
+double test_cpu_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
 }
 
 bool test_leaks(void)

@@ -31,13 +31,16 @@ bool test_no_device(void);
 /* The counters; all 0xff if they cannot be had. */
 struct bitmem_stats test_stats(struct bitmem *ctx);
 
+/* Allocates and frees, so that what a thread needs once is there; which counts. */
+void test_warm_up(struct bitmem *ctx);
+
 /* Whether both are the same, the members that only ever grow included. */
 bool test_stats_equal(const struct bitmem_stats *a, const struct bitmem_stats *b);
 
 /* Whether @length bytes from @ptr all are @value. */
 bool test_all_are(const void *ptr, unsigned char value, size_t length);
 
-/* Whether the page at @ptr is mapped in this process. */
+/* Whether there is memory at @ptr that this process can read. */
 bool test_is_mapped(const void *ptr);
 
 /* The number of open file descriptors. */
@@ -45,6 +48,14 @@ int test_fds(void);
 
 /* A number of "NAME: N kB" in /proc/self/status, in bytes; SIZE_MAX if there is none. */
 size_t test_status(const char *name);
+
+/* What this thread has computed so far, in ms: no other process makes that longer. */
+double test_cpu_ms(void);
+
+/* Whether the sanitizers are built in, whose own memory is not ours. */
+bool test_sanitized(void);
+/* Whether it is ThreadSanitizer that is. */
+bool test_thread_sanitized(void);
 
 /* Whether the leak checker (SAN=1) found something. Without it: false. */
 bool test_leaks(void);

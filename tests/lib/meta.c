@@ -3,7 +3,9 @@
  * What tracking costs, measured from outside: the program is linked with --wrap
  * for malloc(), calloc() and free(), and counts what is out. The C library's own
  * calls of them need not be among those, so its functions that the library keeps
- * memory of are here as well.
+ * memory of are here as well. The tables that the library keeps outside the heap show in
+ * what the kernel counts as anonymous memory of the process, which is in whole pages: so
+ * that is looked at with very many tensors.
  */
 #include <malloc.h>
 
@@ -68,6 +70,20 @@ void *reallocarray(void *ptr, size_t n, size_t size)
 	return bigger;
 }
 
+/* Bytes of this process's anonymous memory; blocks are none. */
+static uint64_t anonymous_bytes(void)
+{
+	FILE *file = fopen("/proc/self/smaps_rollup", "re");
+	unsigned long long kib = 0;
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file) && !sscanf(line, "Anonymous: %llu", &kib))
+		;
+	if (file)
+		fclose(file);
+	return kib * 1024;
+}
+
 TEST(a_context)
 {
 	uint64_t before = heap_bytes;
@@ -82,54 +98,79 @@ TEST(a_context)
 	EXPECT_EQ(before, heap_bytes);
 }
 
+static uint64_t shape_bytes(unsigned int i)
+{
+	return 1024 + 10 * i;
+}
+
 /* The workload of the requirement: 100 tensors of 1024 + 10 i bytes, below 10 %. */
 TEST_F(lib, hundred_tensors)
 {
 	struct bitmem_tensor *tensors[100];
-	struct bitmem_stats before = test_stats(self->ctx), after;
-	uint64_t heap = heap_bytes, bytes = 0;
+	struct bitmem_stats before, after;
+	uint64_t heap, bytes = 0, meta;
 
+	test_warm_up(self->ctx);
+	before = test_stats(self->ctx);
+	heap = heap_bytes;
 	for (unsigned int i = 0; i < 100; i++) {
-		const uint64_t shape[] = { 1, 1024 + 10 * i };
+		const uint64_t shape = shape_bytes(i);
 
-		tensors[i] = bitmem_tensor_new(self->ctx, BITMEM_U8, 2, shape);
+		tensors[i] = bitmem_tensor_new(self->ctx, BITMEM_U8, 1, &shape);
 		ASSERT_NE(NULL, tensors[i]);
-		bytes += shape[1];
+		bytes += shape;
 	}
 	after = test_stats(self->ctx);
-	EXPECT_EQ(bytes, after.live_bytes);
-	EXPECT_EQ(heap_bytes - heap, after.meta_bytes - before.meta_bytes);
-	EXPECT_LT(10 * (heap_bytes - heap), bytes);
-	TH_LOG("%.2f %% of %llu bytes", 100.0 * (double)(heap_bytes - heap) / (double)bytes,
-	       (unsigned long long)bytes);
+	meta = after.meta_bytes - before.meta_bytes;
+	EXPECT_EQ(bytes, after.live_bytes - before.live_bytes);
+	EXPECT_LE(heap_bytes - heap, meta);
+	EXPECT_LT(10 * meta, bytes);
+	TH_LOG("%.2f %% of %llu bytes, %.2f %% of it on the heap, shapes and free slots included",
+	       100.0 * (double)meta / (double)bytes, (unsigned long long)bytes,
+	       100.0 * (double)(heap_bytes - heap) / (double)bytes);
 	for (int i = 0; i < 100; i++)
 		bitmem_tensor_unref(tensors[i]);
 	bitmem_trim(self->ctx);
-	EXPECT_EQ(before.meta_bytes, test_stats(self->ctx).meta_bytes);
-	EXPECT_EQ(heap, heap_bytes);
+	EXPECT_EQ(before.live, test_stats(self->ctx).live);
+	EXPECT_EQ(0, test_stats(self->ctx).committed_bytes);
 }
 
-TEST_F(lib, views_and_blocks)
+/*
+ * The same a thousand times over, so that pages do not matter: at most 16 bytes a tensor besides
+ * its shape of one number, and 1.1 % of what is alive.
+ */
+TEST_F_TIMEOUT(lib, hundred_tensors_a_thousand_times, 120)
 {
-	const uint64_t shape[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
-	uint64_t heap = heap_bytes, meta = test_stats(self->ctx).meta_bytes;
-	struct bitmem_tensor *t = bitmem_tensor_new(self->ctx, BITMEM_U8, 8, shape), *v[10];
-	void *blocks[10];
+	enum { N = 100000 };
+	struct bitmem_tensor **tensors = calloc(N, sizeof(*tensors));
+	uint64_t anonymous, bytes = 0, shapes = N * sizeof(uint64_t);
+	int64_t grown;
 
-	ASSERT_NE(NULL, t);
-	for (int i = 0; i < 10; i++) {
-		v[i] = bitmem_tensor_view(t, BITMEM_U8, (unsigned int)i % 8, shape, 0);
-		blocks[i] = bitmem_alloc(self->ctx, (size_t)1 << 2 * i, (size_t)1 << 2 * i);
-		ASSERT_NE(NULL, v[i]);
-		ASSERT_NE(NULL, blocks[i]);
-		EXPECT_EQ(heap_bytes - heap, test_stats(self->ctx).meta_bytes - meta);
+	ASSERT_NE(NULL, tensors);
+	for (unsigned int i = 0; i < N; i++)
+		tensors[i] = (struct bitmem_tensor *)-1;
+	test_warm_up(self->ctx);
+	anonymous = anonymous_bytes();
+	for (unsigned int i = 0; i < N; i++) {
+		const uint64_t shape = shape_bytes(i % 100);
+
+		tensors[i] = bitmem_tensor_empty(self->ctx, BITMEM_U8, 1, &shape);
+		ASSERT_NE(NULL, tensors[i]);
+		bytes += shape;
 	}
-	bitmem_tensor_unref(t);
-	for (int i = 0; i < 10; i++) {
-		bitmem_tensor_unref(v[i]);
-		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
-		EXPECT_EQ(heap_bytes - heap, test_stats(self->ctx).meta_bytes - meta);
+	grown = (int64_t)(anonymous_bytes() - anonymous);
+	TH_LOG("%.2f bytes a tensor, %.3f %% of %llu bytes; with shapes %.2f bytes, %.3f %%",
+	       (double)(grown - (int64_t)shapes) / N,
+	       100.0 * (double)(grown - (int64_t)shapes) / (double)bytes,
+	       (unsigned long long)bytes, (double)grown / N,
+	       100.0 * (double)grown / (double)bytes);
+	if (!test_sanitized()) {
+		EXPECT_LE(grown, (int64_t)shapes + 16 * N);
+		EXPECT_LE(grown - (int64_t)shapes, (int64_t)(bytes * 11 / 1000));
 	}
+	for (int i = 0; i < N; i++)
+		bitmem_tensor_unref(tensors[i]);
+	free(tensors);
 }
 
 #define N_TENSORS 200
@@ -186,12 +227,12 @@ TEST(models)
 				bitmem_model_load(ctx, gguf, NULL);
 		ASSERT_NE(NULL, model);
 		TH_LOG("%llu bytes", (unsigned long long)(heap_bytes - heap));
-		EXPECT_EQ(heap_bytes - heap, test_stats(ctx).meta_bytes - meta);
+		EXPECT_LE(heap_bytes - heap, test_stats(ctx).meta_bytes - meta);
 		/* In turn before and after the context is closed, even without a tensor in it. */
 		if (i == 2) {
 			bitmem_model_close(model);
-			EXPECT_EQ(meta, test_stats(ctx).meta_bytes);
-			EXPECT_EQ(heap, heap_bytes);
+			/* Records of tensors stay readable, and are used again. */
+			EXPECT_GT(meta + 16 * 1024, test_stats(ctx).meta_bytes);
 			EXPECT_EQ(0, bitmem_close(ctx));
 		} else {
 			bitmem_close(ctx);

@@ -81,6 +81,7 @@ TEST_F(lib, refuses_what_cannot_be)
 	struct bitmem *ctx = self->ctx;
 	const uint64_t top = (uint64_t)1 << 63;
 
+	test_warm_up(self->ctx);
 	EXPECT_NO_TENSOR(EINVAL, bitmem_tensor_new(ctx, BITMEM_DTYPE_INVALID, 1, SHAPE(1)));
 	EXPECT_NO_TENSOR(EINVAL, bitmem_tensor_new(ctx, (enum bitmem_dtype)63, 1, SHAPE(1)));
 	EXPECT_NO_TENSOR(EINVAL, bitmem_tensor_new(ctx, (enum bitmem_dtype)-1, 1, SHAPE(1)));
