@@ -9,6 +9,9 @@ KDIR ?= /lib/modules/$(shell uname -r)/build
 override O := $(abspath $(O))
 export O
 
+# For what is long: every processor, unless whoever calls make has said how many.
+JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
+
 # Debian packages, for what the build needs and for what the tests and guests need.
 DEPS_BUILD := build-essential pkg-config liburing-dev libjansson-dev libnl-3-dev \
 	libnl-genl-3-dev libssl-dev scdoc
@@ -16,9 +19,10 @@ DEPS_TEST  := apt bc binutils bison ca-certificates ccache coccinelle cpio \
 	debian-archive-keyring dkms e2fsprogs flex g++ gcc-12 gcc-12-aarch64-linux-gnu gcovr git \
 	kmod libc6-dev-arm64-cross libelf-dev linux-headers-amd64 make perl python3 python3-yaml \
 	qemu-system-arm qemu-system-x86 rsync shellcheck sparse util-linux xz-utils zstd
+DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 valgrind
 
-.PHONY: all lib tools module tests native-tests deps demo check coverage soak kselftest \
-	vm-shell install clean help
+.PHONY: all lib tools module tests native-tests deps demo check coverage soak bench-alloc \
+	bench-device kselftest vm-shell install clean help
 .DEFAULT_GOAL := all
 
 all: lib tools $(if $(wildcard $(KDIR)/Makefile),module)
@@ -52,7 +56,7 @@ native-tests: lib tools
 
 ## deps         install what all of this needs (Debian packages, as root or by sudo)
 deps:
-	@tests/deps $(DEPS_BUILD) $(DEPS_TEST)
+	@tests/deps $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_BENCH)
 
 ## demo         a model goes into pinned memory and out of a killed process, in a guest
 ##              or on this host's /dev/bitmem (MODEL=file, K=6.1|6.12|newest)
@@ -65,21 +69,42 @@ demo: deps
 ##              one built to catch mistakes, which takes a while the first time
 check: deps
 	@tests/vm/kernel fetch 6.1 6.12 newest
-	@rm -rf $(O)/tests $(O)/asan/tests
-	+@$(MAKE) --no-print-directory tests
-	+@$(MAKE) --no-print-directory native-tests O=$(O)/asan SAN=1
+	@rm -rf $(O)/tests $(O)/asan/tests $(O)/tsan/tests
+	+@$(MAKE) $(JOBS) --no-print-directory tests
+	+@$(MAKE) $(JOBS) --no-print-directory native-tests O=$(O)/asan SAN=1
+	+@$(MAKE) $(JOBS) --no-print-directory -C libbitmem O=$(O)/tsan SAN=thread
+	+@$(MAKE) $(JOBS) --no-print-directory -C tests/lib O=$(O)/tsan SAN=thread
+	+@$(MAKE) $(JOBS) --no-print-directory -C tests/bench
 	@tests/check
 
-## coverage     how much of the module the guests' tests reach; build/coverage/index.html
+## coverage     how much of the module and of the library the tests reach, in lines;
+##              build/coverage/index.html, build/coverage-lib/index.html
 coverage: deps
-	@tests/vm/kernel fetch 6.1
-	+@$(MAKE) --no-print-directory tests
+	@tests/vm/kernel fetch 6.1 6.12
+	+@$(MAKE) $(JOBS) --no-print-directory tests
 	@tests/coverage/run
+	@tests/coverage/lib
 
 ## soak         the long form of the tests that repeat something at random
 soak: deps
-	+@$(MAKE) --no-print-directory tests
+	+@$(MAKE) $(JOBS) --no-print-directory tests
 	@tests/check --soak
+
+## bench-alloc  the allocator beside glibc, tcmalloc, mimalloc and jemalloc: a table, and
+##              build/bench/alloc.json (BENCH_SECONDS=180, BENCH_ARGS=; docs/bench.md)
+bench-alloc: deps lib
+	+@$(MAKE) $(JOBS) --no-print-directory -C tests/bench
+	@mkdir -p $(O)/bench
+	@$(O)/tests/bench/bench-alloc --json $(O)/bench/alloc.json \
+		$(if $(BENCH_SECONDS),--seconds $(BENCH_SECONDS)) $(BENCH_ARGS)
+
+## bench-device what is held on /dev/bitmem, in a guest: the benchmark's part about memory,
+##              as a table, and build/bench/device.json (K=6.1|6.12|newest, MB=128)
+bench-device: deps
+	@tests/vm/kernel fetch $(or $(K),6.1)
+	+@$(MAKE) $(JOBS) --no-print-directory all
+	+@$(MAKE) $(JOBS) --no-print-directory -C tests/bench
+	@tests/bench/device $(BENCH_ARGS)
 
 ## kselftest    the device's tests on this host's own module
 kselftest:

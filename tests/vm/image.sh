@@ -140,6 +140,18 @@ install_libraries()
 		done
 }
 
+# strip_programs K ROOT: what is for debuggers is half of a program, and guests are small.
+strip_programs()
+{
+	local arch strip=strip file
+
+	arch=$(kernel_arch "$1")
+	[ "$arch" = amd64 ] || strip=$(gnu_triplet "$arch")-strip
+	find "$2/bitmem" -type f -perm /111 | while read -r file; do
+		[ "$(head -c 4 "$file" | tail -c 3)" != ELF ] || "$strip" --strip-debug "$file"
+	done
+}
+
 # install_programs K ROOT
 install_programs()
 {
@@ -152,6 +164,7 @@ install_programs()
 		rsync -a --exclude='*.o' --exclude='*.d' --exclude='*.a' --exclude='*.gc??' \
 			"$from/$part/" "$root/bitmem/$part/"
 	done
+	strip_programs "$1" "$root"
 }
 
 # add_file ROOT FILE[:GUESTPATH]: beside the command's working directory unless told.
