@@ -342,6 +342,36 @@ static void memfd_decommit(struct bm_backend *backend, const struct bm_range *ra
 	change->pinned = locked;
 }
 
+/*
+ * A huge page of which a part goes becomes small ones, which the kernel maps again when they are
+ * touched, and may page out until then, locked or not. So what is there is mapped.
+ */
+static void settle_part(char *addr, size_t length, size_t page_size)
+{
+	unsigned char there[HUGE_SIZE / 4096];
+	const size_t n = length / page_size;
+
+	if (mincore(addr, length, there))
+		return;
+	for (size_t first = 0, i = 0; i <= n; i++) {
+		if (i < n && there[i] & 1)
+			continue;
+		if (first < i)
+			madvise(addr + first * page_size, (i - first) * page_size,
+				MADV_POPULATE_WRITE);
+		first = i + 1;
+	}
+}
+
+static void memfd_settle(const struct bm_backend *backend, const struct bm_range *range)
+{
+	if (range->handle == HUGE)
+		return;
+	for (size_t offset = 0; offset < range->pinned; offset += HUGE_SIZE)
+		settle_part((char *)range->addr + offset, locked_part(range, offset, HUGE_SIZE),
+			    backend->page_size);
+}
+
 static int memfd_commit(struct bm_backend *backend, const struct bm_range *range, size_t offset,
 			size_t length, struct bm_change *change)
 {
@@ -438,6 +468,7 @@ const struct bm_backend_ops bm_backend_memfd = {
 	.unmap = memfd_unmap,
 	.decommit = memfd_decommit,
 	.commit = memfd_commit,
+	.settle = memfd_settle,
 	.map_shareable = memfd_map_shareable,
 	.share = memfd_share,
 	.adopt = memfd_adopt,

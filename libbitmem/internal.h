@@ -99,6 +99,11 @@ struct bm_backend_ops {
 			 size_t length, struct bm_change *change);
 	int (*commit)(struct bm_backend *backend, const struct bm_range *range, size_t offset,
 		      size_t length, struct bm_change *change);
+	/*
+	 * After the former: what is left of a range is pinned again, if it was. While nobody calls
+	 * either. NULL where it never was anything else.
+	 */
+	void (*settle)(const struct bm_backend *backend, const struct bm_range *range);
 	/* As map, of a range outside that share() can hand on; NULL where all can be. */
 	int (*map_shareable)(struct bm_backend *backend, const struct bm_where *where,
 			     const char *tag, struct bm_range *range);

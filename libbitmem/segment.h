@@ -14,6 +14,7 @@ struct bm_segment {
 	size_t returned, pinned;
 	size_t live, tensors;	/* bytes asked for by those that are on it directly */
 	uint8_t pool;
+	bool unsettled;		/* the backend is to look after what is left of it */
 	/* In the context's list of all that are counted, under its lock. */
 	struct bm_segment *next_counted, **link;
 	atomic_size_t refs;

@@ -81,10 +81,13 @@ static size_t decommit(struct bitmem *ctx, size_t first, size_t n)
 	struct bm_change change = { 0 };
 
 	bm_unlock(ctx);
+	pthread_mutex_lock(&ctx->commit_lock);
 	backend->ops->decommit(backend, &segment->range, offset, n << BM_UNIT_SHIFT, &change);
+	pthread_mutex_unlock(&ctx->commit_lock);
 	bm_lock(ctx);
 	if (!change.bytes)
 		return 0;
+	segment->unsettled = true;
 	bm_bits_set(ctx->arena.returned, first, n);
 	/* What stayed has its content still. */
 	if (change.bytes == n << BM_UNIT_SHIFT)
@@ -267,6 +270,32 @@ static void exorcise_all(struct bitmem *ctx, struct bm_pool *pool)
 	}
 }
 
+/*
+ * Has the backend look after what is left of segments that memory was taken from. One that is dropped
+ * meanwhile leaves addresses with nothing to look after; nobody makes holes.
+ */
+static void settle(struct bitmem *ctx)
+{
+	const struct bm_backend *backend = ctx->backend;
+
+	if (!backend->ops->settle)
+		return;
+	for (size_t place = 0; place < ctx->arena.end_place; place++) {
+		struct bm_segment *segment = ctx->arena.segments[place];
+		struct bm_range range;
+
+		if (!segment || !segment->unsettled)
+			continue;
+		segment->unsettled = false;
+		range = segment->range;
+		bm_unlock(ctx);
+		pthread_mutex_lock(&ctx->commit_lock);
+		backend->ops->settle(backend, &range);
+		pthread_mutex_unlock(&ctx->commit_lock);
+		bm_lock(ctx);
+	}
+}
+
 size_t bm_pool_return(struct bitmem *ctx, struct bm_pool *pool, bool idle)
 {
 	const uint64_t before = ctx->dropped;
@@ -279,5 +308,7 @@ size_t bm_pool_return(struct bitmem *ctx, struct bm_pool *pool, bool idle)
 	bytes = (size_t)(ctx->dropped - before);
 	exorcise_all(ctx, pool);
 	bytes += return_slabs(ctx, pool, idle);
-	return bytes + return_runs(ctx, pool, idle);
+	bytes += return_runs(ctx, pool, idle);
+	settle(ctx);
+	return bytes;
 }

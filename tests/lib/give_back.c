@@ -87,4 +87,45 @@ TEST_F(lib, slab_becomes_another_pools)
 	EXPECT_EQ(0, test_stats(self->ctx).committed_bytes);
 }
 
+/* Bytes of this process's memory that is there and may not be paged out. */
+static uint64_t locked_bytes(void)
+{
+	FILE *file = fopen("/proc/self/smaps", "re");
+	unsigned long long kib;
+	uint64_t bytes = 0;
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, "Locked: %llu", &kib) == 1)
+			bytes += kib * 1024;
+	}
+	if (file)
+		fclose(file);
+	return bytes;
+}
+
+/* What is left of a segment is pinned when pieces of it are gone, huge pages or not. */
+TEST_F(lib, the_rest_stays_pinned)
+{
+	const uint64_t before = locked_bytes();
+	struct bitmem_stats stats;
+	void *blocks[N];
+
+	if (bitmem_backend(self->ctx) != BITMEM_BACKEND_MEMFD)
+		SKIP(return, "the device's memory is always pinned");
+	for (unsigned int i = 0; i < N; i++)
+		ASSERT_NE(NULL, blocks[i] = bitmem_alloc(self->ctx, SIZE + 1, 0));
+	for (unsigned int i = 0; i < N; i += 2)
+		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
+	if (!bitmem_trim(self->ctx))
+		SKIP(goto out, "pages of hugetlbfs do not go in part");
+	stats = test_stats(self->ctx);
+	if (stats.pinned_bytes != stats.committed_bytes)
+		SKIP(goto out, "RLIMIT_MEMLOCK is too small");
+	EXPECT_EQ(stats.pinned_bytes, locked_bytes() - before);
+out:
+	for (unsigned int i = 1; i < N; i += 2)
+		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
+}
+
 TEST_HARNESS_MAIN
