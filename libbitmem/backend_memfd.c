@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "backend.h"
+#include "holes.h"
 #include "pools/nodes.h"
 #include "share_memfd.h"
 #include "util.h"
@@ -162,8 +163,9 @@ static void fill_with_huge(char *addr, size_t length, size_t page_size)
 	char *at = (char *)bm_round_up((uintptr_t)addr, HUGE_SIZE);
 
 	for (; at + HUGE_SIZE <= addr + length; at += HUGE_SIZE) {
-		if (madvise(at, page_size, MADV_POPULATE_WRITE) ||
-		    madvise(at, HUGE_SIZE, MADV_COLLAPSE))
+		if (madvise(at, page_size, MADV_POPULATE_WRITE))
+			return;
+		if (madvise(at, HUGE_SIZE, MADV_COLLAPSE) && errno != EAGAIN)
 			return;
 	}
 }
@@ -456,6 +458,7 @@ static struct bm_backend *memfd_open(const struct bitmem_options *options)
 	memfd->base.ops = &bm_backend_memfd;
 	memfd->base.page_size = (size_t)sysconf(_SC_PAGESIZE);
 	memfd->base.superblock_size = HUGE_SIZE;
+	memfd->base.max_holes = bm_holes_max();
 	memfd->base.where = where;
 	return &memfd->base;
 }

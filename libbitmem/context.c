@@ -148,6 +148,7 @@ static int set_up(struct bitmem *ctx, const struct bitmem_options *options)
 	}
 	pthread_mutex_init(&ctx->lock, NULL);
 	pthread_mutex_init(&ctx->commit_lock, NULL);
+	pthread_cond_init(&ctx->grown, NULL);
 	set_pool(ctx);
 	bm_keeper_init(&ctx->keeper);
 	atomic_init(&ctx->refs, 1);
@@ -165,6 +166,7 @@ static int set_up(struct bitmem *ctx, const struct bitmem_options *options)
 no_caches:
 	bm_track_destroy(ctx);
 no_track:
+	pthread_cond_destroy(&ctx->grown);
 	pthread_mutex_destroy(&ctx->commit_lock);
 	pthread_mutex_destroy(&ctx->lock);
 	free(ctx->records);
@@ -227,6 +229,7 @@ void bm_context_unref(struct bitmem *ctx)
 	bm_records_delete(ctx->records);
 	bm_arena_destroy(&ctx->arena);
 	ctx->backend->ops->close(ctx->backend);
+	pthread_cond_destroy(&ctx->grown);
 	pthread_mutex_destroy(&ctx->commit_lock);
 	pthread_mutex_destroy(&ctx->lock);
 	free(ctx);

@@ -63,6 +63,7 @@ struct bitmem {
 
 	/* Held while memory comes back; taken before the lock. */
 	pthread_mutex_t commit_lock;
+	pthread_cond_t grown;	/* with the lock: a pool got another segment, or did not */
 	pthread_mutex_t lock;
 	struct bm_pool pools[BM_MAX_POOLS];
 	unsigned int nr_pools;

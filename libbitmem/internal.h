@@ -145,6 +145,7 @@ struct bm_backend {
 	const struct bm_backend_ops *ops;
 	size_t page_size;
 	size_t superblock_size;
+	size_t max_holes;	/* as many a process may have (holes.h); 0: any number */
 	struct bm_where where;	/* what the options ask for */
 };
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A request that is not served from a free run gets a new segment, and then tries again:
- * others may have been faster. Before it gives up, all caches of the context are emptied, and
+ * A request that is not served from a free run gets a new segment, or waits for the one that
+ * another is about to get, and then tries again: others may have been faster. Before it gives up, all caches of the context are emptied, and
  * then all that is free in the process goes back (pools/relief.h).
  */
 #include <errno.h>
 
+#include "holes.h"
 #include "pool_parts.h"
 #include "pools/relief.h"
 
@@ -17,6 +18,7 @@ void bm_pool_init(struct bm_pool *pool, struct bm_arena *arena, uint8_t number,
 	pool->where = *where;
 	pool->where.pool = number;
 	pool->spare = NULL;
+	pool->growing = false;
 }
 
 /* Says of all of a segment's places that they are @segment's, or nobody's. */
@@ -53,6 +55,7 @@ static void doom(struct bitmem *ctx, struct bm_pool *pool, struct bm_segment *se
 	const uint32_t first = bm_segment_first(ctx, segment), n = bm_segment_units(segment);
 
 	bm_pool_exorcise(ctx, pool, first, n);
+	bm_holes_forget(segment);
 	set_places(ctx, segment, NULL);
 	bm_bits_clear(ctx->arena.returned, first, n);
 	bm_bits_clear(ctx->arena.dirty, first, n);
@@ -75,11 +78,19 @@ static struct bm_segment *segment_new(struct bitmem *ctx, struct bm_pool *pool, 
 	return segment;
 }
 
+/* One at a time: what one gets will do for all those that wait. Drops the lock. */
 static int grow(struct bitmem *ctx, struct bm_pool *pool)
 {
-	struct bm_segment *segment = segment_new(ctx, pool, ctx->segment_size,
-						 ctx->arena.superblock, "blocks");
+	struct bm_segment *segment;
 
+	if (pool->growing) {
+		pthread_cond_wait(&ctx->grown, &ctx->lock);
+		return 0;
+	}
+	pool->growing = true;
+	segment = segment_new(ctx, pool, ctx->segment_size, ctx->arena.superblock, "blocks");
+	pool->growing = false;
+	pthread_cond_broadcast(&ctx->grown);
 	if (!segment)
 		return -errno;
 	set_places(ctx, segment, segment);
@@ -102,6 +113,7 @@ static int commit(struct bitmem *ctx, size_t first, size_t n)
 	if (ret)
 		return ret;
 	bm_bits_clear(ctx->arena.returned, first, n);
+	bm_holes_got(ctx, first, n);
 	/* Who has it back is about to use it. */
 	bm_bits_set(ctx->arena.dirty, first, n);
 	segment->returned -= change.bytes;

@@ -19,6 +19,7 @@ struct bm_pool {
 	struct bm_where where;
 	/* The segment that was found empty last. It is kept if it still is, others are not. */
 	struct bm_segment *spare;
+	bool growing;		/* somebody gets it another segment */
 	struct bm_policy policy;
 	struct bm_level level;	/* under keeper.pressure.lock */
 };

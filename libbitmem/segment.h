@@ -12,6 +12,7 @@ struct bm_segment {
 	struct bm_range range;
 	/* Under ctx->lock: bytes of it that the backend has back, and those pinned now. */
 	size_t returned, pinned;
+	size_t holes;		/* stretches of what it has back (holes.h) */
 	size_t live, tensors;	/* bytes asked for by those that are on it directly */
 	uint8_t pool;
 	bool unsettled;		/* the backend is to look after what is left of it */

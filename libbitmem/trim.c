@@ -7,6 +7,7 @@
  * free run is claimed, and a slab's free slots are taken. All else may be another thing afterwards,
  * and is looked at again.
  */
+#include "holes.h"
 #include "pool_parts.h"
 
 void bm_pool_drop_slabs(struct bitmem *ctx, struct bm_pool *pool)
@@ -85,10 +86,11 @@ static size_t decommit(struct bitmem *ctx, size_t first, size_t n)
 	backend->ops->decommit(backend, &segment->range, offset, n << BM_UNIT_SHIFT, &change);
 	pthread_mutex_unlock(&ctx->commit_lock);
 	bm_lock(ctx);
+	segment->unsettled = true;
 	if (!change.bytes)
 		return 0;
-	segment->unsettled = true;
 	bm_bits_set(ctx->arena.returned, first, n);
+	bm_holes_lost(ctx, first, n);
 	/* What stayed has its content still. */
 	if (change.bytes == n << BM_UNIT_SHIFT)
 		bm_bits_clear(ctx->arena.dirty, first, n);
@@ -113,7 +115,7 @@ static size_t decommit_units(struct bitmem *ctx, size_t first, size_t n)
 	while (first < end) {
 		first = bm_bits_find(ctx->arena.returned, first, end, false);
 		to = bm_bits_find(ctx->arena.returned, first, end, true);
-		if (to > first)
+		if (to > first && bm_holes_may_grow(ctx, first, to - first))
 			bytes += decommit(ctx, first, to - first);
 		first = to;
 	}

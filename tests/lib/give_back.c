@@ -128,4 +128,56 @@ out:
 		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
 }
 
+/* Lines of a file; 0 if there is none. */
+static unsigned long lines_of(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	unsigned long n = 0;
+	int c;
+
+	while (file && (c = fgetc(file)) != EOF)
+		n += c == '\n';
+	if (file)
+		fclose(file);
+	return n;
+}
+
+static unsigned long mappings_max(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	unsigned long n = 0;
+
+	if (file && fscanf(file, "%lu", &n) != 1)
+		n = 0;
+	if (file)
+		fclose(file);
+	return n;
+}
+
+/* A trim makes so many holes at most that the process can still map something. */
+TEST_F_TIMEOUT(lib, holes_are_limited, 120)
+{
+	const unsigned long max = mappings_max(), before = lines_of("/proc/self/maps");
+	const size_t n = max / 2;
+	void **blocks = calloc(n, sizeof(*blocks));
+
+	if (!max || max > 200000)
+		SKIP(free(blocks); return, "vm.max_map_count is %lu", max);
+	ASSERT_NE(NULL, blocks);
+	for (size_t i = 0; i < n; i++)
+		ASSERT_NE(NULL, blocks[i] = bitmem_alloc(self->ctx, 4096, 0));
+	for (size_t i = 0; i < n; i += 2)
+		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
+	EXPECT_LT(0, bitmem_trim(self->ctx));
+	EXPECT_GT(before + max / 3, lines_of("/proc/self/maps"));
+	/* What comes back counts no more. */
+	for (size_t i = 0; i < n; i += 2)
+		ASSERT_NE(NULL, blocks[i] = bitmem_alloc(self->ctx, 4096, 0));
+	for (size_t i = 0; i < n; i++)
+		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
+	free(blocks);
+	bitmem_trim(self->ctx);
+	EXPECT_EQ(0, test_stats(self->ctx).committed_bytes);
+}
+
 TEST_HARNESS_MAIN

@@ -213,4 +213,35 @@ TEST_F(lib, last_references_after_close)
 	}
 }
 
+static void *first_block(void *arg)
+{
+	struct shared *s = arg;
+	void *ptr;
+
+	pthread_barrier_wait(&s->start);
+	ptr = bitmem_alloc(s->ctx, 64, 0);
+	expect(s, ptr);
+	pthread_barrier_wait(&s->start);
+	expect(s, !bitmem_free(s->ctx, ptr));
+	return NULL;
+}
+
+/* Those that need a segment at the same time get one. */
+TEST_F(lib, start_together)
+{
+	struct shared s = { .ctx = test_open(64 * MIB) };
+	pthread_t threads[8];
+
+	ASSERT_NE(NULL, s.ctx);
+	ASSERT_EQ(0, pthread_barrier_init(&s.start, NULL, 8));
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, first_block, &s));
+	for (int i = 0; i < 8; i++)
+		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+	EXPECT_EQ(0, s.failures);
+	EXPECT_EQ(1, test_stats(s.ctx).segments);
+	pthread_barrier_destroy(&s.start);
+	EXPECT_EQ(0, bitmem_close(s.ctx));
+}
+
 TEST_HARNESS_MAIN
