@@ -301,6 +301,20 @@ static void after_fork(void)
 	pthread_mutex_unlock(&registry);
 }
 
+/* What others were about to do, which are not in this child. */
+static void forget_threads(struct bitmem *ctx)
+{
+	for (struct bm_cache *cache = ctx->caches; cache; cache = cache->next_of_context) {
+		/* One that looked at its cache just then found it claimed. */
+		if (!cache->mine)
+			cache->busy = 0;
+	}
+	for (unsigned int i = 0; i < ctx->nr_pools; i++)
+		ctx->pools[i].growing = false;
+	pthread_cond_init(&ctx->grown, NULL);
+	ctx->nr_short = 0;
+}
+
 /*
  * In the child there is but one thread; what the others had is empty from now on. The segments that
  * nobody needs then are the parent's as well: they go when the child itself does something.
@@ -317,6 +331,7 @@ static void in_child(void)
 	pthread_mutex_lock(&registry);
 	for (struct bitmem *ctx = contexts; ctx; ctx = ctx->next_context) {
 		pthread_mutex_lock(&ctx->lock);
+		forget_threads(ctx);
 		bm_segments_in_child(ctx);
 		for (cache = ctx->caches; cache; cache = next) {
 			next = cache->next_of_context;

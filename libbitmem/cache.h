@@ -58,7 +58,7 @@ struct bm_cache {
 	uint64_t frees;		/* by this thread, of slots that it cached then */
 	struct bm_record *records[BM_NR_RECORD_SIZES]; /* free ones, by size (record.h) */
 	struct bm_stack *runs;	/* BM_NR_RUN_CLASSES of them; bm_no_runs until one is needed */
-	/* From here on under the context's lock, but for the stacks. */
+	/* From here on under the context's lock, but for the stacks and their bookkeeping. */
 	uint64_t filled, flushed; /* slots that came from a pool, and that went back */
 	unsigned int nr_records[BM_NR_RECORD_SIZES];
 	uint32_t number;	/* no other cache of the context ever has it; never 0 */
@@ -104,10 +104,13 @@ static inline size_t bm_stack_level(const struct bm_stack *stack)
 #define bm_owner_set(member, value) (*(member) = (value))
 #endif
 
-/* Adds to such a one, of 64 bits. (Where its ends meet others' the compiler makes three of it.) */
+/*
+ * Adds to such a one, of 64 bits, after what was added before. (Where its ends meet others' the
+ * compiler makes three of it.)
+ */
 #if defined(__x86_64__) && !defined(__SANITIZE_THREAD__)
 #define bm_owner_add(member, value) \
-	__asm__("addq %1, %0" : "+m"(*(member)) : "er"((int64_t)(value)) : "cc")
+	__asm__ volatile("addq %1, %0" : "+m"(*(member)) : "er"((int64_t)(value)) : "cc")
 #else
 #define bm_owner_add(member, value) bm_owner_set(member, *(member) + (value))
 #endif

@@ -3,6 +3,8 @@
 
 /* In how many parts at most what nobody has is divided. */
 #define MOST_PARTS	4
+/* How many deposits one waits for at most. */
+#define ROUNDS		4
 /* How often one looks whether somebody has left credit: some microseconds, less than a claim takes. */
 #define LOOKS		256
 
@@ -10,7 +12,7 @@
  * Whether one thread's stores are seen in their order by another's loads, without a barrier.
  * Elsewhere a look at the others' credit says nothing.
  */
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 #define STORES_IN_ORDER true
 #else
 #define STORES_IN_ORDER false
@@ -74,7 +76,7 @@ static void divide(struct bitmem *ctx, struct bm_cache *cache)
 	ctx->spare += cache->credit;
 	cache->credit = ctx->nr_short ? 0 : ctx->spare / n;
 	ctx->spare -= cache->credit;
-	if (ctx->nr_short)
+	if (ctx->nr_short && ctx->spare)
 		__atomic_store_n(&ctx->deposits, ctx->deposits + 1, __ATOMIC_RELAXED);
 }
 
@@ -91,12 +93,13 @@ static bool await_deposit(const struct bitmem *ctx, uint32_t seen)
 
 void bm_count_await(struct bitmem *ctx, const struct bm_cache *cache, size_t bytes)
 {
-	bool goes_on = true;
+	bool goes_on = cache;
 
-	while (goes_on && cache && ctx->spare + cache->credit < (int64_t)bytes &&
-	       !others_have_none(ctx, cache)) {
+	for (unsigned int i = 0; goes_on && i < ROUNDS; i++) {
 		const uint32_t seen = ctx->deposits;
 
+		if (ctx->spare + cache->credit >= (int64_t)bytes || others_have_none(ctx, cache))
+			return;
 		ctx->nr_short++;
 		bm_unlock(ctx);
 		goes_on = await_deposit(ctx, seen);

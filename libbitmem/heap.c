@@ -441,17 +441,3 @@ uint32_t bm_heap_give(struct bm_heap *heap, uint32_t run)
 	tree_insert(heap, run);
 	return run;
 }
-
-void bm_heap_cut(struct bm_heap *heap, uint32_t run, uint32_t n)
-{
-	struct bm_run *r = run_of(heap, run);
-	uint32_t rest = r->n - n, first = r->first + n, cut;
-
-	if (!rest)
-		return;
-	r->n = n;
-	run_mark(heap, run);
-	cut = run_new(heap, first, rest, BM_RUN_BLOCK);
-	run_mark(heap, cut);
-	bm_heap_give(heap, cut);
-}

@@ -50,9 +50,6 @@ uint32_t bm_heap_add_block(struct bm_heap *heap, uint32_t first, uint32_t n);
 /* Takes such a block out of the heap for good. */
 void bm_heap_remove_block(struct bm_heap *heap, uint32_t run);
 
-/* Makes a block shorter, from its end; what is cut off is free. */
-void bm_heap_cut(struct bm_heap *heap, uint32_t run, uint32_t n);
-
 /* The longest free run, or 0. */
 uint32_t bm_heap_last(const struct bm_heap *heap);
 /* The free run after all of up to @n units, and those of @n that begin at @first or below; or 0. */

@@ -2,11 +2,11 @@
 /*
  * Runs of a thread's cache: stacks of them by class.
  *
- * How many a stack may hold is granted under the lock, from a budget of bytes that the cache has
- * for all of them, its part of the context's; so that who takes and gives runs without the lock
- * need not count bytes. What a stack was granted and does not use goes to another that is full.
+ * How many a stack may hold is granted from a budget of bytes that the cache has for all of them, its
+ * part of the context's; so that who takes and gives runs need not count bytes each time. What a
+ * stack was granted and does not use goes to another that is full.
  *
- * All with the context's lock held, unless it says otherwise.
+ * All with the context's lock held, or in a cache that was entered where it says so.
  */
 #ifndef BITMEM_RUNS_H
 #define BITMEM_RUNS_H
@@ -29,7 +29,7 @@ static inline uint16_t bm_run_bin(unsigned int class)
 
 /*
  * Takes a run for @size bytes, of @class at least, and of which an eighth at most is not asked
- * for. 0 if there is none.
+ * for. 0 if there is none. In a cache that was entered will do.
  */
 uint32_t bm_runs_pop(const struct bitmem *ctx, const struct bm_cache *cache, unsigned int class,
 		     size_t size);
@@ -43,7 +43,7 @@ bool bm_runs_take(const struct bitmem *ctx, struct bm_cache *cache, size_t size,
 
 /*
  * Frees a run into the calling thread's cache, where that needs nothing but room for one more.
- * Whether it did; no change, if not. Without the lock.
+ * Whether it did; if not, stacks may have been granted others' room. Without the lock.
  */
 bool bm_runs_give(const struct bitmem *ctx, void *ptr, uint16_t owner);
 

@@ -285,6 +285,7 @@ uint32_t bm_slabs_give(struct bm_slabs *slabs, const struct bm_entry *entry, boo
 		list_add_first(slabs, number);
 	if (frame->nr_free == frame->nr_slots) {
 		slabs->empty_bytes += bytes_of(slabs, number);
+		slab_of(frame)->user = 0;
 		if (!keep || slabs->empty_bytes > EMPTY_MAX)
 			return bm_slab_release(slabs, number);
 	}

@@ -18,7 +18,7 @@ static inline size_t bm_meta_size(const void *record)
 /* In a loop that waits for another processor. */
 static inline void bm_relax(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
+#if defined(__x86_64__)
 	__builtin_ia32_pause();
 #elif defined(__aarch64__)
 	__asm__ volatile("yield");
