@@ -19,7 +19,8 @@
  * and it stays until both have gone. The library's books are not shared: each
  * has a copy. So of a context opened before the fork, only one of the two may
  * go on calling functions that allocate, free, reference or close; the other
- * may use the memory it knows, exit or exec, and open a context of its own.
+ * may use the memory it knows, exit or exec, and open a context of its own. What other threads
+ * were about to get or to give back at that instant stays counted in the child.
  */
 #ifndef BITMEM_BITMEM_H
 #define BITMEM_BITMEM_H
