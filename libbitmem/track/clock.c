@@ -59,8 +59,10 @@ static void append(struct bitmem *ctx, uint64_t now, struct bm_pin *pin)
 {
 	struct bm_clock *clock = &ctx->track.clock;
 
-	if (pin)
+	if (pin) {
 		atomic_fetch_add(&pin->refs, 1);
+		ctx->counters.meta_bytes += bm_meta_size(pin);
+	}
 	clock->epochs[clock->n++] = (struct bm_epoch) {
 		.start = now, .serial = ++clock->serial, .pin = pin,
 	};
@@ -106,9 +108,10 @@ static void renumber_record(struct bitmem *ctx, struct bm_record *record, void *
 }
 
 /* A mark that is gone needs no epoch of its own. */
-static void drop_pin(struct bm_epoch *epoch)
+static void drop_pin(struct bitmem *ctx, struct bm_epoch *epoch)
 {
 	if (epoch->pin && atomic_load(&epoch->pin->refs) == 1) {
+		ctx->counters.meta_bytes -= bm_meta_size(epoch->pin);
 		bm_pin_unref(epoch->pin);
 		epoch->pin = NULL;
 	}
@@ -130,9 +133,9 @@ static void merge(struct bitmem *ctx, uint64_t now)
 
 	if (!map)
 		return;
-	drop_pin(&epochs[0]);
+	drop_pin(ctx, &epochs[0]);
 	for (uint32_t i = 1; i < clock->n; i++) {
-		drop_pin(&epochs[i]);
+		drop_pin(ctx, &epochs[i]);
 		if (epochs[i].pin || i == clock->n - 1 ||
 		    !is_old(epochs[to].start, epochs[i + 1].start, now))
 			epochs[++to] = epochs[i];

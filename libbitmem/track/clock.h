@@ -26,7 +26,10 @@ struct bitmem;
 /* The shortest epoch, but for those of marks. */
 #define BM_TICK_NS	UINT64_C(1000000000)
 
-/* Whoever has one of the two references keeps it; a mark, and the epoch that it began. */
+/*
+ * Whoever has one of the two references keeps it; a mark, and the epoch that it began. For as long
+ * as an epoch has it it counts as the context's, which a mark may outlive.
+ */
 struct bm_pin {
 	atomic_uint refs;
 };

@@ -19,6 +19,8 @@ int bm_track_open(struct bitmem *ctx)
 			return -ENOMEM;
 		}
 	}
+	if (ctx->track.leaks.path)
+		ctx->counters.meta_bytes += bm_meta_size(ctx->track.leaks.path);
 	if (ctx->track.leaks.wanted)
 		bm_leaks_at_exit();
 	return 0;

@@ -9,6 +9,8 @@
  */
 #include <malloc.h>
 
+#include <bitmem/track.h>
+
 #include "lib_test.h"
 #include "model_test.h"
 
@@ -93,6 +95,55 @@ TEST(a_context)
 		SKIP(return, "no bitmem device");
 	ASSERT_NE(NULL, ctx);
 	EXPECT_LT(before, heap_bytes);
+	EXPECT_EQ(heap_bytes - before, test_stats(ctx).meta_bytes);
+	EXPECT_EQ(0, bitmem_close(ctx));
+	EXPECT_EQ(before, heap_bytes);
+}
+
+/* What a report at the end needs is there, and counted, from the beginning. */
+TEST(a_context_that_reports)
+{
+	uint64_t before = heap_bytes;
+	struct bitmem *ctx;
+
+	setenv("BITMEM_LEAKS", "text:/dev/null", 1);
+	ctx = test_open(2 * MIB);
+	unsetenv("BITMEM_LEAKS");
+	if (!ctx && test_no_device())
+		SKIP(return, "no bitmem device");
+	ASSERT_NE(NULL, ctx);
+	EXPECT_EQ(heap_bytes - before, test_stats(ctx).meta_bytes);
+	EXPECT_EQ(0, bitmem_close(ctx));
+	EXPECT_EQ(before, heap_bytes);
+}
+
+/* A mark is its caller's; the epoch that it began is not, and goes when many are put together. */
+TEST(marks)
+{
+	enum { N = 1500 };
+	static struct bitmem_mark *marks[N];
+	uint64_t before = heap_bytes, last = 0, now;
+	struct bitmem *ctx = test_open(2 * MIB);
+	unsigned int drops = 0;
+
+	if (!ctx && test_no_device())
+		SKIP(return, "no bitmem device");
+	ASSERT_NE(NULL, ctx);
+	for (int i = 0; i < N; i++) {
+		bitmem_mark_free(bitmem_mark(ctx));
+		now = test_stats(ctx).meta_bytes;
+		ASSERT_EQ(heap_bytes - before, now);
+		drops += now < last;
+		last = now;
+	}
+	EXPECT_LT(0, drops);
+	for (int i = 0; i < N; i++) {
+		marks[i] = bitmem_mark(ctx);
+		ASSERT_NE(NULL, marks[i]);
+	}
+	EXPECT_LT(last, test_stats(ctx).meta_bytes);
+	for (int i = 0; i < N; i++)
+		bitmem_mark_free(marks[i]);
 	EXPECT_EQ(heap_bytes - before, test_stats(ctx).meta_bytes);
 	EXPECT_EQ(0, bitmem_close(ctx));
 	EXPECT_EQ(before, heap_bytes);
