@@ -14,6 +14,7 @@
 
 #include "block.h"
 #include "count.h"
+#include "options.h"
 #include "runs.h"
 
 #define DEFAULT_SEGMENT_SIZE ((size_t)64 << 20)
@@ -39,35 +40,15 @@ void bitmem_options_init(struct bitmem_options *options)
 	options->node = BITMEM_NODE_ANY;
 }
 
-bool bm_tail_is_zero(const void *from, size_t known, size_t size)
-{
-	const unsigned char *bytes = from;
-
-	while (known < size) {
-		if (bytes[known++])
-			return false;
-	}
-	return true;
-}
-
 /* Copies the caller's options; what it does not know stays at the default. */
 static int read_options(const struct bitmem_options *from, struct bitmem_options *options)
 {
-	size_t size;
+	int ret;
 
 	bitmem_options_init(options);
-	if (!from)
-		return 0;
-	size = from->size;
-	if (size < OPTIONS_SIZE_1)
-		return bm_error(NULL, -EINVAL, "options.size: %zu", size);
-	memcpy(options, from, size < sizeof(*options) ? size : sizeof(*options));
-	if (options->error)
-		memset(options->error, 0, sizeof(*options->error));
-	if (!bm_tail_is_zero(from, sizeof(*options), size))
-		return bm_error(options->error, -EINVAL,
-				"options.size: %zu, and the members unknown here are not zero",
-				size);
+	ret = bm_read_options(options, from, OPTIONS_SIZE_1, "options");
+	if (ret)
+		return ret;
 	if (!bitmem_backend_name(options->backend))
 		return bm_error(options->error, -EINVAL, "options.backend: %d is no backend",
 				(int)options->backend);

@@ -95,9 +95,6 @@ static inline void bm_keeper_feed(struct bitmem *ctx)
 		bm_keeper_start(ctx);
 }
 
-/* Whether the bytes of a caller's structure that we do not know are zero. */
-bool bm_tail_is_zero(const void *from, size_t known, size_t size);
-
 /*
  * It changes while others read it, which any order will do for. (The compiler does not fold an
  * atomic load in.)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "../block.h"
+#include "../options.h"
 #include "nodes.h"
 #include "pools.h"
 
@@ -143,21 +144,12 @@ void *bm_policy_alloc(struct bitmem *ctx, const struct bm_block_request *request
 /* Copies the caller's policy. What can be said without knowing the pools is said here. */
 static int read_policy(const struct bitmem_policy *from, struct bitmem_policy *policy)
 {
-	size_t size;
+	int ret;
 
 	bitmem_policy_init(policy);
-	if (!from)
-		return 0;
-	size = from->size;
-	if (size < POLICY_SIZE_1)
-		return -EINVAL;
-	memcpy(policy, from, size < sizeof(*policy) ? size : sizeof(*policy));
-	if (policy->error)
-		memset(policy->error, 0, sizeof(*policy->error));
-	if (!bm_tail_is_zero(from, sizeof(*policy), size))
-		return bm_error(policy->error, -EINVAL,
-				"policy.size: %zu, and the members unknown here are not zero",
-				size);
+	ret = bm_read_options(policy, from, POLICY_SIZE_1, "policy");
+	if (ret)
+		return ret;
 	if ((unsigned int)policy->kind > BITMEM_POLICY_INTERLEAVE)
 		return bm_error(policy->error, -EINVAL, "policy.kind: %d is no policy",
 				(int)policy->kind);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "../block.h"
+#include "../options.h"
 #include "nodes.h"
 #include "pools.h"
 
@@ -23,21 +24,12 @@ void bitmem_pool_options_init(struct bitmem_pool_options *options)
 static int read_options(const struct bitmem_pool_options *from,
 			struct bitmem_pool_options *options)
 {
-	size_t size;
+	int ret;
 
 	bitmem_pool_options_init(options);
-	if (!from)
-		return 0;
-	size = from->size;
-	if (size < OPTIONS_SIZE_1)
-		return -EINVAL;
-	memcpy(options, from, size < sizeof(*options) ? size : sizeof(*options));
-	if (options->error)
-		memset(options->error, 0, sizeof(*options->error));
-	if (!bm_tail_is_zero(from, sizeof(*options), size))
-		return bm_error(options->error, -EINVAL,
-				"options.size: %zu, and the members unknown here are not zero",
-				size);
+	ret = bm_read_options(options, from, OPTIONS_SIZE_1, "options");
+	if (ret)
+		return ret;
 	if (options->node < BITMEM_NODE_ANY)
 		return bm_error(options->error, -EINVAL, "options.node: %d is no node",
 				options->node);

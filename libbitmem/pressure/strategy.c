@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "context.h"
+#include "options.h"
 
 /* The first versions' sizes. */
 #define STRATEGY_SIZE_1 sizeof(struct bitmem_strategy)
@@ -65,21 +66,12 @@ static int check(const struct bitmem_strategy *strategy)
 /* Copies the caller's strategy; what it does not know stays at the default. */
 static int read_strategy(const struct bitmem_strategy *from, struct bitmem_strategy *strategy)
 {
-	size_t size;
+	int ret;
 
 	bitmem_strategy_init(strategy);
-	if (!from)
-		return 0;
-	size = from->size;
-	if (size < STRATEGY_SIZE_1)
-		return -EINVAL;
-	memcpy(strategy, from, size < sizeof(*strategy) ? size : sizeof(*strategy));
-	if (strategy->error)
-		memset(strategy->error, 0, sizeof(*strategy->error));
-	if (!bm_tail_is_zero(from, sizeof(*strategy), size))
-		return bm_error(strategy->error, -EINVAL,
-				"strategy.size: %zu, and the members unknown here are not zero",
-				size);
+	ret = bm_read_options(strategy, from, STRATEGY_SIZE_1, "strategy");
+	if (ret)
+		return ret;
 	return check(strategy);
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../options.h"
 #include "mark.h"
 
 #define GROWTH_SIZE_1 sizeof(struct bitmem_growth)
