@@ -3,12 +3,8 @@
  * Failures of what the library asks of the C library and the kernel: a scenario
  * runs once for each such request, which is made to fail. Whatever fails, the
  * call says ENOMEM (or what the kernel said), changes nothing, and nothing is lost.
- *
- * The program is linked with --wrap for the functions below.
  */
-#include <sys/mman.h>
-#include <sys/types.h>
-
+#include "inject.h"
 #include "lib_test.h"
 
 #include <sys/socket.h>
@@ -16,68 +12,6 @@
 
 #include <bitmem/dlpack.h>
 #include <bitmem/share.h>
-
-/* The request that is to fail, counted down to 0; below that all succeed. */
-static int countdown = -1;
-static bool failed;
-/* All requests are to fail. */
-static bool always;
-
-static bool fails(void)
-{
-	if (always) {
-		errno = ENOMEM;
-		return true;
-	}
-	if (countdown < 0 || countdown--)
-		return false;
-	failed = true;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
-int __real_memfd_create(const char *name, unsigned int flags);
-int __wrap_memfd_create(const char *name, unsigned int flags);
-int __real_ftruncate(int fd, off_t length);
-int __wrap_ftruncate(int fd, off_t length);
-int __real_madvise(void *addr, size_t length, int advice);
-int __wrap_madvise(void *addr, size_t length, int advice);
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
-{
-	return fails() ? MAP_FAILED : __real_mmap(addr, length, prot, flags, fd, offset);
-}
-
-int __wrap_memfd_create(const char *name, unsigned int flags)
-{
-	return fails() ? -1 : __real_memfd_create(name, flags);
-}
-
-int __wrap_ftruncate(int fd, off_t length)
-{
-	return fails() ? -1 : __real_ftruncate(fd, length);
-}
-
-int __wrap_madvise(void *addr, size_t length, int advice)
-{
-	return fails() ? -1 : __real_madvise(addr, length, advice);
-}
 
 /* The number of mappings of a backend's memory. */
 static int mappings(void)
@@ -97,11 +31,11 @@ static int mappings(void)
 /* Runs with the n-th request failing, from the call on; then all succeed again. */
 #define WITH_FAULT(n, call)                                                                        \
 	({                                                                                         \
-		countdown = (n);                                                                   \
-		failed = false;                                                                    \
+		inject.countdown = (n);                                                            \
+		inject.failed = false;                                                             \
 		errno = 0;                                                                         \
 		__typeof__(call) result_ = (call);                                                 \
-		countdown = -1;                                                                    \
+		inject.countdown = -1;                                                             \
 		result_;                                                                           \
 	})
 
@@ -120,16 +54,16 @@ static int mappings(void)
 			if (got_) {                                                                \
 				undo(got_);                                                        \
 			} else {                                                                   \
-				EXPECT_TRUE(failed);                                               \
+				EXPECT_TRUE(inject.failed);                                        \
 				EXPECT_EQ(ENOMEM, code_);                                          \
 				bitmem_trim(self->ctx);                                            \
 				after_ = test_stats(self->ctx);                                    \
 				EXPECT_TRUE(test_stats_equal(&before_, &after_));                  \
 			}                                                                          \
-			hits_ += failed;                                                           \
+			hits_ += inject.failed;                                                    \
 			n_++;                                                                      \
 			ASSERT_LT(n_, 100);                                                        \
-		} while (failed);                                                                  \
+		} while (inject.failed);                                                           \
 		EXPECT_LT(0, hits_);                                                               \
 	} while (0)
 
@@ -157,12 +91,12 @@ TEST_F(lib, open)
 			EXPECT_EQ(0, error.code);
 			EXPECT_EQ(0, bitmem_close(ctx));
 		} else {
-			EXPECT_TRUE(failed);
+			EXPECT_TRUE(inject.failed);
 			EXPECT_EQ(ENOMEM, code);
 			EXPECT_EQ(-ENOMEM, error.code);
 		}
 		ASSERT_LT(n++, 100);
-	} while (failed);
+	} while (inject.failed);
 	EXPECT_LT(2, n);
 	EXPECT_EQ(fds, test_fds());
 }
@@ -217,14 +151,14 @@ TEST_F(lib, views)
 
 	ASSERT_NE(NULL, first);
 	ASSERT_NE(NULL, views);
-	always = true;
+	inject.always = true;
 	for (n = 0; n < N; n++) {
 		errno = 0;
 		views[n] = bitmem_tensor_view(first, BITMEM_U8, 1, &shape, 0);
 		if (!views[n])
 			break;
 	}
-	always = false;
+	inject.always = false;
 	EXPECT_GT(N, n);
 	EXPECT_EQ(ENOMEM, errno);
 	EXPECT_EQ(n, test_stats(self->ctx).views);
@@ -248,7 +182,7 @@ TEST_F(lib, dropping_cannot_fail)
 	ASSERT_NE(NULL, v);
 	ASSERT_NE(NULL, own);
 	ASSERT_NE(NULL, block);
-	always = true;
+	inject.always = true;
 	bitmem_tensor_unref(t);
 	bitmem_tensor_unref(own);
 	bitmem_tensor_unref(v);
@@ -256,7 +190,7 @@ TEST_F(lib, dropping_cannot_fail)
 	EXPECT_LT(0, bitmem_trim(self->ctx));
 	EXPECT_EQ(0, bitmem_close(self->ctx));
 	self->ctx = NULL;
-	always = false;
+	inject.always = false;
 }
 
 TEST_F(lib, shareable_tensor)

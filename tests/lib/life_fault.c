@@ -2,60 +2,14 @@
 /*
  * No memory for what tensors have beside their own: each request that a call makes is made to
  * fail in turn. The call says ENOMEM and changes nothing, and what ends needs none.
- *
- * The program is linked with --wrap for the functions below.
  */
-#include <sys/mman.h>
-
 #include <bitmem/lifetime.h>
 
 #include "../../libbitmem/hash.h"
+#include "inject.h"
 #include "lib_test.h"
 
 #define SHAPE(...) ((const uint64_t[]){ __VA_ARGS__ })
-
-/* The request that is to fail, counted down to 0; below that all succeed. */
-static int countdown = -1;
-static bool failed, always;
-
-static bool fails(void)
-{
-	if (always || !countdown)
-		failed = true;
-	if (!always && (countdown < 0 || countdown--))
-		return false;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_aligned_alloc(size_t align, size_t size);
-void *__wrap_aligned_alloc(size_t align, size_t size);
-void *__real_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
-void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset);
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_aligned_alloc(size_t align, size_t size)
-{
-	return fails() ? NULL : __real_aligned_alloc(align, size);
-}
-
-void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
-{
-	return fails() ? MAP_FAILED : __real_mmap(addr, length, prot, flags, fd, offset);
-}
 
 /*
  * Makes each request of @call fail in turn until it needs no more. @call is 0 or -errno; where
@@ -66,14 +20,14 @@ void *__wrap_mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 		int n_ = 0, ret_;                                                                  \
 		do {                                                                               \
 			struct bitmem_stats before_ = test_stats(self->ctx), after_;               \
-			countdown = n_++;                                                          \
-			failed = false;                                                            \
+			inject.countdown = n_++;                                                   \
+			inject.failed = false;                                                     \
 			ret_ = (call);                                                             \
-			countdown = -1;                                                            \
+			inject.countdown = -1;                                                     \
 			if (!ret_)                                                                 \
 				continue;                                                          \
 			EXPECT_EQ(-ENOMEM, ret_);                                                  \
-			EXPECT_TRUE(failed);                                                       \
+			EXPECT_TRUE(inject.failed);                                                \
 			EXPECT_TRUE(same);                                                         \
 			after_ = test_stats(self->ctx);                                            \
 			EXPECT_TRUE(test_stats_equal(&before_, &after_));                          \
@@ -110,9 +64,9 @@ TEST_F(lib, tables_that_cannot_grow)
 		ASSERT_NE(NULL, t[i]);
 		/* The entry is there, then all else fails. */
 		if (i)
-			countdown = 1;
+			inject.countdown = 1;
 		ASSERT_EQ(0, bitmem_tensor_weak(t[i], &weak[i]));
-		countdown = -1;
+		inject.countdown = -1;
 	}
 	for (int i = 0; i < N; i++) {
 		EXPECT_EQ(t[i], bitmem_weak_get(&weak[i]));
@@ -173,9 +127,9 @@ TEST_F(lib, scopes)
 	t = bitmem_tensor_ref(t);
 	FAIL_EACH(1, bitmem_scope_add(outer, t), bitmem_scope_count(outer) == 32);
 	EXPECT_EQ(33, bitmem_scope_count(outer));
-	always = true;
+	inject.always = true;
 	EXPECT_EQ(0, bitmem_scope_close(outer));
-	always = false;
+	inject.always = false;
 	EXPECT_EQ(0, test_stats(self->ctx).live);
 }
 
@@ -192,10 +146,10 @@ TEST_F(lib, tensors_in_a_scope)
 	do {
 		struct bitmem_tensor *t;
 
-		countdown = n++;
-		failed = false;
+		inject.countdown = n++;
+		inject.failed = false;
 		t = bitmem_scope_tensor(scope, BITMEM_U8, 1, SHAPE(3 * MIB));
-		countdown = -1;
+		inject.countdown = -1;
 		EXPECT_EQ(t != NULL, bitmem_scope_count(scope));
 		EXPECT_EQ(before.live + (t != NULL), test_stats(self->ctx).live);
 		if (t) {
@@ -203,7 +157,7 @@ TEST_F(lib, tensors_in_a_scope)
 			bitmem_tensor_unref(t);
 		}
 		ASSERT_LT(n, 100);
-	} while (failed);
+	} while (inject.failed);
 	EXPECT_LT(1, n);
 	EXPECT_EQ(0, bitmem_scope_close(scope));
 }
@@ -219,7 +173,7 @@ TEST_F(lib, views)
 
 	ASSERT_NE(NULL, t);
 	ASSERT_NE(NULL, views);
-	always = true;
+	inject.always = true;
 	for (n = 0; n < N; n++) {
 		views[n] = bitmem_tensor_reshape(t, 1, SHAPE(100), &error);
 		if (!views[n])
@@ -234,7 +188,7 @@ TEST_F(lib, views)
 	errno = 0;
 	EXPECT_EQ(NULL, bitmem_tensor_clone(t));
 	EXPECT_EQ(ENOMEM, errno);
-	always = false;
+	inject.always = false;
 	while (n)
 		bitmem_tensor_unref(views[--n]);
 	free(views);
@@ -264,14 +218,14 @@ TEST_F(lib, dropping_cannot_fail)
 		ASSERT_EQ(0, bitmem_tensor_set_tag(t[i], name));
 		ASSERT_EQ(0, bitmem_tensor_weak(t[i], &weak));
 	}
-	always = true;
+	inject.always = true;
 	for (int i = 0; i < N; i++) {
 		EXPECT_EQ(0, bitmem_tensor_set_name(t[i], NULL));
 		if (i % 2)
 			EXPECT_EQ(0, bitmem_tensor_set_tag(t[i], NULL));
 		bitmem_tensor_unref(t[i]);
 	}
-	always = false;
+	inject.always = false;
 	EXPECT_EQ(0, test_stats(self->ctx).live);
 	bitmem_trim(self->ctx);
 	EXPECT_GE(meta, test_stats(self->ctx).meta_bytes);
@@ -292,10 +246,10 @@ TEST_F(lib, tables_grow_later)
 		n++;
 	} while (table.n < table.size);
 	size = table.size;
-	countdown = 0;
+	inject.countdown = 0;
 	ASSERT_TRUE(bm_hash_add(&table, &nodes[n], (uint64_t)n, &meta));
 	n++;
-	EXPECT_EQ(-1, countdown);
+	EXPECT_EQ(-1, inject.countdown);
 	EXPECT_EQ(size, table.size);
 	for (; n < N; n++)
 		ASSERT_TRUE(bm_hash_add(&table, &nodes[n], (uint64_t)n, &meta));

@@ -4,6 +4,7 @@
  * refused, reads that are short, interrupted or fail, kernels that refuse
  * io_uring, O_DIRECT or fixed buffers.
  */
+#include "inject.h"
 #include "model_fixture.h"
 #include "model_inject.h"
 
@@ -83,6 +84,9 @@ static bool write_file(FIXTURE_DATA(model) *self, const char *name)
 	return write_bytes(self, name, &b);
 }
 
+/* The request for memory that load() has refused, the first being 0; or -1. */
+static int refused = -1;
+
 /* Loads under the plan. What was loaded is compared without it. */
 static struct bitmem_model *load(FIXTURE_DATA(model) *self, const char *name,
 				 struct bitmem_error *error)
@@ -96,9 +100,12 @@ static struct bitmem_model *load(FIXTURE_DATA(model) *self, const char *name,
 	options.window = 65536;
 	options.queue_depth = 4;
 	plan.armed = true;
-	plan.memory_calls = plan.read_calls = plan.submit_calls = plan.done = 0;
+	plan.read_calls = plan.submit_calls = plan.done = 0;
 	plan.data_hit = false;
+	inject.failed = false;
+	inject.countdown = refused;
 	model = bitmem_model_load(self->ctx, path, &options);
+	inject.countdown = -1;
 	plan.armed = false;
 	return model;
 }
@@ -116,8 +123,8 @@ static void refuse_each(struct __test_metadata *_metadata, FIXTURE_DATA(model) *
 {
 	unsigned int failed = 0;
 
-	plan.done = 1;
-	for (plan.memory_at = 1; plan.done; plan.memory_at++) {
+	inject.failed = true;
+	for (refused = 0; inject.failed; refused++) {
 		struct bitmem_stats before = test_stats(self->ctx), after;
 		struct bitmem_error error = { 0 };
 		int fds = test_fds();
@@ -128,7 +135,7 @@ static void refuse_each(struct __test_metadata *_metadata, FIXTURE_DATA(model) *
 		} else {
 			failed++;
 			EXPECT_EQ(ENOMEM, errno)
-				TH_LOG("allocation %u: %s", plan.memory_at, error.text);
+				TH_LOG("allocation %d: %s", refused, error.text);
 			EXPECT_EQ(-ENOMEM, error.code);
 		}
 		bitmem_model_close(model);
@@ -139,7 +146,7 @@ static void refuse_each(struct __test_metadata *_metadata, FIXTURE_DATA(model) *
 		EXPECT_EQ(0, plan.in_flight);
 	}
 	EXPECT_LT(10, failed);
-	plan.memory_at = 0;
+	refused = -1;
 }
 
 TEST_F(model, memory_refused)

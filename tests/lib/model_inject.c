@@ -5,59 +5,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct plan plan;
-
-/* --- memory --- */
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-void *__real_reallocarray(void *ptr, size_t n, size_t size);
-void *__wrap_reallocarray(void *ptr, size_t n, size_t size);
-char *__real_strdup(const char *string);
-char *__wrap_strdup(const char *string);
-
-static bool refuse_memory(void)
-{
-	if (!plan.armed || ++plan.memory_calls != plan.memory_at)
-		return false;
-	plan.done++;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__wrap_malloc(size_t size)
-{
-	return refuse_memory() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return refuse_memory() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size)
-{
-	return refuse_memory() ? NULL : __real_realloc(ptr, size);
-}
-
-void *__wrap_reallocarray(void *ptr, size_t n, size_t size)
-{
-	return refuse_memory() ? NULL : __real_reallocarray(ptr, n, size);
-}
-
-char *__wrap_strdup(const char *string)
-{
-	return refuse_memory() ? NULL : __real_strdup(string);
-}
 
 /* --- reads --- */
 

@@ -2,7 +2,7 @@
 /*
  * Faults for the tests of model loading. The linker puts the functions of
  * model_inject.c before the C library's and liburing's (see the Makefile); they do
- * what the plan says.
+ * what the plan says. Memory is refused by inject.h.
  */
 #ifndef BITMEM_MODEL_INJECT_H
 #define BITMEM_MODEL_INJECT_H
@@ -25,7 +25,6 @@ enum fault {
 /* What to do, and to which call or calls; counted while armed. */
 extern struct plan {
 	bool armed;
-	unsigned int memory_at, memory_calls;
 	enum fault read;
 	unsigned int read_at, read_every, read_calls, done;
 	bool data_hit;	/* a read of data, not of a header, was disturbed */

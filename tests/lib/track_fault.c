@@ -1,69 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Whatever memory tracking asks for is refused once: the call says ENOMEM, or does without, and
- * nothing is lost or changed. The program is linked with --wrap for the functions below.
+ * nothing is lost or changed.
  */
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "inject.h"
 #include "track_test.h"
-
-/* The request that is to fail, counted down to 0; below that all succeed. */
-static int countdown = -1;
-static bool failed;
-
-static bool fails(void)
-{
-	if (countdown < 0 || countdown--)
-		return false;
-	failed = true;
-	errno = ENOMEM;
-	return true;
-}
-
-void *__real_malloc(size_t size);
-void *__wrap_malloc(size_t size);
-void *__real_calloc(size_t n, size_t size);
-void *__wrap_calloc(size_t n, size_t size);
-void *__real_realloc(void *ptr, size_t size);
-void *__wrap_realloc(void *ptr, size_t size);
-void *__real_reallocarray(void *ptr, size_t n, size_t size);
-void *__wrap_reallocarray(void *ptr, size_t n, size_t size);
-char *__real_strdup(const char *text);
-char *__wrap_strdup(const char *text);
-FILE *__real_fopen(const char *path, const char *mode);
-FILE *__wrap_fopen(const char *path, const char *mode);
-
-void *__wrap_malloc(size_t size)
-{
-	return fails() ? NULL : __real_malloc(size);
-}
-
-void *__wrap_calloc(size_t n, size_t size)
-{
-	return fails() ? NULL : __real_calloc(n, size);
-}
-
-void *__wrap_realloc(void *ptr, size_t size)
-{
-	return fails() ? NULL : __real_realloc(ptr, size);
-}
-
-void *__wrap_reallocarray(void *ptr, size_t n, size_t size)
-{
-	return fails() ? NULL : __real_reallocarray(ptr, n, size);
-}
-
-char *__wrap_strdup(const char *text)
-{
-	return fails() ? NULL : __real_strdup(text);
-}
-
-FILE *__wrap_fopen(const char *path, const char *mode)
-{
-	return fails() ? NULL : __real_fopen(path, mode);
-}
 
 /* A context of each level with something in it. */
 FIXTURE(fault)
@@ -120,17 +65,17 @@ FIXTURE_TEARDOWN(fault)
 		int n_ = 0;                                                                        \
 		do {                                                                               \
 			bool bad_;                                                                 \
-			failed = false;                                                            \
-			countdown = n_++;                                                          \
+			inject.failed = false;                                                     \
+			inject.countdown = n_++;                                                   \
 			errno = 0;                                                                 \
 			bad_ = (call);                                                             \
-			countdown = -1;                                                            \
+			inject.countdown = -1;                                                     \
 			if (bad_) {                                                                \
-				EXPECT_TRUE(failed);                                               \
+				EXPECT_TRUE(inject.failed);                                        \
 				EXPECT_EQ(code, errno) TH_LOG("request %d", n_ - 1);               \
 			}                                                                          \
 			ASSERT_LT(n_, 2000);                                                       \
-		} while (failed);                                                                  \
+		} while (inject.failed);                                                           \
 		EXPECT_LT(1, n_);                                                                  \
 	} while (0)
 
@@ -266,13 +211,13 @@ TEST_F(fault, stacks)
 	const uint64_t lost = bitmem_stacks_lost(self->ctx);
 	void *block;
 
-	failed = false;
-	countdown = 0;
+	inject.failed = false;
+	inject.countdown = 0;
 	block = bitmem_alloc(self->ctx, 1000, 0);
-	countdown = -1;
+	inject.countdown = -1;
 	ASSERT_NE(NULL, block);
 	if (variant->level == BITMEM_TRACKING_FULL) {
-		EXPECT_TRUE(failed);
+		EXPECT_TRUE(inject.failed);
 		EXPECT_EQ(lost + 1, bitmem_stacks_lost(self->ctx));
 	}
 	EXPECT_EQ(0, bitmem_free(self->ctx, block));
