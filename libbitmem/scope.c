@@ -244,53 +244,54 @@ static struct bm_scope *scope_for_new(struct bitmem_scope *handle)
 	return NULL;
 }
 
-static struct bitmem_tensor *put(struct bm_scope *scope, struct bitmem_tensor *tensor)
+/* There is room. */
+static void put(struct bm_scope *scope, struct bitmem_tensor *tensor)
 {
+	scope->tensors[scope->n++] = tensor;
+}
+
+/* @site is the number of the place that asked (site.h). */
+static struct bitmem_tensor *new_tensor(struct bitmem_scope *handle, enum bitmem_dtype dtype,
+					unsigned int ndims, const uint64_t *shape,
+					unsigned int site, bool zeroed)
+{
+	struct bm_scope *scope = scope_for_new(handle);
+	struct bitmem_tensor *tensor;
+
+	if (!scope)
+		return NULL;
+	tensor = bm_tensor_new(scope->ctx, dtype, ndims, shape, site, zeroed);
 	if (likely(tensor))
-		scope->tensors[scope->n++] = tensor;
+		put(scope, tensor);
 	return tensor;
 }
 
-struct bitmem_tensor *bitmem_scope_tensor_at(struct bitmem_scope *handle, enum bitmem_dtype dtype,
+struct bitmem_tensor *bitmem_scope_tensor_at(struct bitmem_scope *scope, enum bitmem_dtype dtype,
 					     unsigned int ndims, const uint64_t *shape,
 					     struct bitmem_site *site)
 {
-	struct bm_scope *scope = scope_for_new(handle);
-
-	return scope ? put(scope, bitmem_tensor_new_at(scope->ctx, dtype, ndims, shape, site)) :
-	       NULL;
+	return new_tensor(scope, dtype, ndims, shape, bm_site_number(site), true);
 }
 
-struct bitmem_tensor *bitmem_scope_empty_at(struct bitmem_scope *handle, enum bitmem_dtype dtype,
+struct bitmem_tensor *bitmem_scope_empty_at(struct bitmem_scope *scope, enum bitmem_dtype dtype,
 					    unsigned int ndims, const uint64_t *shape,
 					    struct bitmem_site *site)
 {
-	struct bm_scope *scope = scope_for_new(handle);
-
-	return scope ? put(scope, bitmem_tensor_empty_at(scope->ctx, dtype, ndims, shape, site)) :
-	       NULL;
-}
-
-static struct bitmem_tensor *new_tensor(struct bitmem_scope *handle, enum bitmem_dtype dtype,
-					unsigned int ndims, const uint64_t *shape,
-					const void *caller, bool zeroed)
-{
-	struct bm_scope *scope = scope_for_new(handle);
-
-	return scope ? put(scope, bm_tensor_new(scope->ctx, dtype, ndims, shape,
-						bm_site_of_caller(caller), zeroed)) : NULL;
+	return new_tensor(scope, dtype, ndims, shape, bm_site_number(site), false);
 }
 
 struct bitmem_tensor *bitmem_scope_tensor(struct bitmem_scope *scope, enum bitmem_dtype dtype,
 					  unsigned int ndims, const uint64_t *shape)
 {
-	return new_tensor(scope, dtype, ndims, shape, __builtin_return_address(0), true);
+	return new_tensor(scope, dtype, ndims, shape,
+			  bm_site_of_caller(__builtin_return_address(0)), true);
 }
 
 struct bitmem_tensor *bitmem_scope_empty(struct bitmem_scope *scope, enum bitmem_dtype dtype,
 					 unsigned int ndims, const uint64_t *shape)
 {
-	return new_tensor(scope, dtype, ndims, shape, __builtin_return_address(0), false);
+	return new_tensor(scope, dtype, ndims, shape,
+			  bm_site_of_caller(__builtin_return_address(0)), false);
 }
 
 int bitmem_scope_add(struct bitmem_scope *handle, struct bitmem_tensor *tensor)
