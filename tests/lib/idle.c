@@ -16,11 +16,6 @@ static size_t look(struct bitmem *ctx)
 	return bm_return_idle(ctx, 0);
 }
 
-static uint64_t committed(struct bitmem *ctx)
-{
-	return test_stats(ctx).committed_bytes;
-}
-
 /* Runs of pages: what was taken in between stays until it was not needed for as long itself. */
 TEST_F(lib, runs)
 {
@@ -35,25 +30,25 @@ TEST_F(lib, runs)
 	for (int i = 0; i < N; i += 2)
 		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
 	EXPECT_EQ(0, look(self->ctx));
-	EXPECT_EQ(all, committed(self->ctx));
+	EXPECT_EQ(all, test_committed(self->ctx));
 	/* One of the pieces is needed. */
 	block = bitmem_alloc_in(self->ctx, 1, size, 0);
 	ASSERT_NE(NULL, block);
 	memset(block, 1, size);
 	EXPECT_EQ(0, bitmem_free(self->ctx, block));
 	EXPECT_EQ(all - (N / 2 + 1) * size, look(self->ctx));
-	EXPECT_EQ((N / 2 + 1) * size, committed(self->ctx));
+	EXPECT_EQ((N / 2 + 1) * size, test_committed(self->ctx));
 	EXPECT_EQ(size, test_usage(self->ctx, 1).free);
 	/* And then it is not. */
 	EXPECT_EQ(size, look(self->ctx));
 	EXPECT_EQ(0, look(self->ctx));
-	EXPECT_EQ(N / 2 * size, committed(self->ctx));
+	EXPECT_EQ(N / 2 * size, test_committed(self->ctx));
 	/* What is live was never touched. */
 	for (int i = 1; i < N; i += 2)
 		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
 	EXPECT_EQ(0, look(self->ctx));
 	EXPECT_EQ(N / 2 * size, look(self->ctx));
-	EXPECT_EQ(0, committed(self->ctx));
+	EXPECT_EQ(0, test_committed(self->ctx));
 }
 
 /* Slots of slabs that have pages of their own. */
@@ -70,7 +65,7 @@ TEST_F(lib, slots)
 	/* All else is gone: of what is left each page is known. */
 	look(self->ctx);
 	look(self->ctx);
-	EXPECT_EQ(N * 8192, committed(self->ctx));
+	EXPECT_EQ(N * 8192, test_committed(self->ctx));
 	for (int i = 0; i < N; i += 2)
 		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
 	EXPECT_EQ(0, look(self->ctx));
@@ -80,7 +75,7 @@ TEST_F(lib, slots)
 	EXPECT_EQ((N / 2 - 1) * 8192, look(self->ctx));
 	EXPECT_EQ(8192, look(self->ctx));
 	EXPECT_EQ(0, look(self->ctx));
-	EXPECT_EQ(N / 2 * 8192, committed(self->ctx));
+	EXPECT_EQ(N / 2 * 8192, test_committed(self->ctx));
 	for (int i = 1; i < N; i += 2) {
 		EXPECT_TRUE(test_all_are(blocks[i], (unsigned char)i, 8192));
 		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
@@ -103,20 +98,20 @@ static void check_slabs(struct __test_metadata *_metadata, struct bitmem *ctx, s
 		ASSERT_NE(NULL, blocks[i] = bitmem_alloc_in(ctx, 1, size, 0));
 	look(ctx);
 	look(ctx);
-	before = committed(ctx);
+	before = test_committed(ctx);
 	EXPECT_LE(N * size, before);
 	for (int i = 0; i < N; i++)
 		EXPECT_EQ(0, bitmem_free(ctx, blocks[i]));
 	EXPECT_EQ(0, look(ctx));
-	EXPECT_EQ(before, committed(ctx));
+	EXPECT_EQ(before, test_committed(ctx));
 	/* One is needed, and so is its slab, of which that stays which has no pages of its own. */
 	block = bitmem_alloc_in(ctx, 1, size, 0);
 	ASSERT_NE(NULL, block);
 	EXPECT_EQ(0, bitmem_free(ctx, block));
 	EXPECT_EQ(before - rest, look(ctx));
-	EXPECT_EQ(rest, committed(ctx));
+	EXPECT_EQ(rest, test_committed(ctx));
 	EXPECT_EQ(rest, look(ctx));
-	EXPECT_EQ(0, committed(ctx));
+	EXPECT_EQ(0, test_committed(ctx));
 	EXPECT_EQ(0, look(ctx));
 }
 
@@ -158,12 +153,12 @@ static void check_cache(struct __test_metadata *_metadata, struct bitmem *ctx, s
 		look(ctx);
 		EXPECT_EQ(KEPT * size, test_usage(ctx, 0).cached);
 	}
-	EXPECT_GE(2 * MIB, committed(ctx));
+	EXPECT_GE(2 * MIB, test_committed(ctx));
 	look(ctx);
 	EXPECT_EQ(0, test_usage(ctx, 0).cached);
 	look(ctx);
 	look(ctx);
-	EXPECT_EQ(0, committed(ctx));
+	EXPECT_EQ(0, test_committed(ctx));
 	EXPECT_EQ(before.live, test_stats(ctx).live);
 	EXPECT_EQ(before.allocs + 3 * KEPT, test_stats(ctx).allocs);
 	EXPECT_EQ(before.frees + 3 * KEPT, test_stats(ctx).frees);
@@ -200,7 +195,7 @@ TEST_F(lib, in_use)
 		ASSERT_NE(NULL, blocks[i] = bitmem_alloc(self->ctx, 900 << 10, 0));
 	for (int i = 1; i < 8; i++)
 		EXPECT_EQ(0, bitmem_free(self->ctx, blocks[i]));
-	EXPECT_LT(MIB, committed(self->ctx));
+	EXPECT_LT(MIB, test_committed(self->ctx));
 	ASSERT_EQ(0, bitmem_set_strategy(self->ctx, &strategy));
 	for (int i = 0; !gone && i < 20000; i++) {
 		void *block = bitmem_alloc(self->ctx, 1000, 0);
@@ -208,7 +203,7 @@ TEST_F(lib, in_use)
 		EXPECT_NE(NULL, block);
 		EXPECT_EQ(0, bitmem_free(self->ctx, block));
 		usleep(1000);
-		gone = committed(self->ctx) <= (900 << 10) + (256 << 10);
+		gone = test_committed(self->ctx) <= (900 << 10) + (256 << 10);
 	}
 	EXPECT_TRUE(gone);
 	EXPECT_EQ(0, bitmem_free(self->ctx, blocks[0]));
@@ -260,7 +255,7 @@ TEST_F(lib, under_threads)
 	}
 	for (int i = 0; i < 4; i++)
 		look(self->ctx);
-	EXPECT_EQ(0, committed(self->ctx));
+	EXPECT_EQ(0, test_committed(self->ctx));
 }
 
 TEST_HARNESS_MAIN

@@ -40,11 +40,6 @@ static bool set(struct bitmem *ctx, unsigned int flags)
 	return !bitmem_set_strategy(ctx, &strategy);
 }
 
-static uint64_t committed(struct bitmem *ctx)
-{
-	return test_stats(ctx).committed_bytes;
-}
-
 static unsigned long wakes(void)
 {
 	char value[64];
@@ -76,7 +71,7 @@ TEST_F(lib, only_for_something_to_do)
 		EXPECT_TRUE(WAIT_FOR(test_has_keeper()));
 		EXPECT_TRUE(test_wait_readings(3));
 		EXPECT_EQ(0, bitmem_free(self->ctx, block));
-		EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+		EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 		EXPECT_TRUE(WAIT_FOR(sleeps(500)));
 		EXPECT_TRUE(sleeps(500));
 	}
@@ -304,7 +299,7 @@ static int go_on(struct bitmem *ctx, struct calls *calls, unsigned int heard)
 	test_set_usage(96);
 	if (!WAIT_FOR(test_calls(calls) == heard + 1))
 		return 3;
-	if (bitmem_free(ctx, block) || !WAIT_FOR(!committed(ctx)))
+	if (bitmem_free(ctx, block) || !WAIT_FOR(!test_committed(ctx)))
 		return 4;
 	if (bitmem_pressure_watch(ctx, BITMEM_PRESSURE_LOW, test_note, &own, &id) ||
 	    !WAIT_FOR(test_calls(&own) == 1) || bitmem_pressure_unwatch(ctx, id))

@@ -16,6 +16,7 @@
 struct bitmem *test_open(size_t segment_size);
 bool test_no_device(void);
 struct bitmem_stats test_stats(struct bitmem *ctx);
+uint64_t test_committed(struct bitmem *ctx);
 bool test_stats_equal(const struct bitmem_stats *a, const struct bitmem_stats *b);
 bool test_all_are(const void *ptr, unsigned char value, size_t length);
 bool test_is_mapped(const void *ptr);
@@ -69,6 +70,11 @@ struct bitmem_stats test_stats(struct bitmem *ctx)
 	if (bitmem_stats(ctx, &stats))
 		memset(&stats, 0xff, sizeof(stats));
 	return stats;
+}
+
+uint64_t test_committed(struct bitmem *ctx)
+{
+	return test_stats(ctx).committed_bytes;
 }
 
 bool test_stats_equal(const struct bitmem_stats *a, const struct bitmem_stats *b)

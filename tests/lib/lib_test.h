@@ -31,6 +31,9 @@ bool test_no_device(void);
 /* The counters; all 0xff if they cannot be had. */
 struct bitmem_stats test_stats(struct bitmem *ctx);
 
+/* Bytes held from the backend. */
+uint64_t test_committed(struct bitmem *ctx);
+
 /* Allocates and frees, so that what a thread needs once is there; which counts. */
 void test_warm_up(struct bitmem *ctx);
 

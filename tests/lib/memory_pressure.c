@@ -13,11 +13,6 @@ static struct bitmem_tensor *bytes_tensor(struct bitmem *ctx, uint64_t bytes)
 	return bitmem_tensor_empty(ctx, BITMEM_U8, 1, &bytes);
 }
 
-static uint64_t committed(struct bitmem *ctx)
-{
-	return test_stats(ctx).committed_bytes;
-}
-
 static bool use(struct bitmem *ctx, unsigned int flags)
 {
 	const struct bitmem_strategy strategy = test_strategy(flags);
@@ -56,12 +51,12 @@ TEST_F(lib, pool_pressure_with_tensors)
 	test_set_usage(85);
 	EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_pressure.bytes));
 	/* Ten are alive; each shares its first and last page with others at most. */
-	EXPECT_TRUE(WAIT_FOR(committed(self->ctx) <= 10 * (100000 + 8192)));
+	EXPECT_TRUE(WAIT_FOR(test_committed(self->ctx) <= 10 * (100000 + 8192)));
 	for (unsigned int i = 0; i < 40; i += 4) {
 		EXPECT_TRUE(test_all_are(bitmem_tensor_data(tensors[i]), (unsigned char)i, 100000));
 		bitmem_tensor_unref(tensors[i]);
 	}
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 }
 
 TEST_F(lib, automatic_cleanup_on_drop)
@@ -100,7 +95,7 @@ TEST_F(lib, cleanup_with_memory_pressure)
 	for (unsigned int i = 0; i < 50; i++)
 		bitmem_tensor_unref(tensors[i]);
 	EXPECT_EQ(0, test_stats(self->ctx).live_bytes);
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 }
 
 /* Each strategy gives back what is free, for its own reason; a drop waits for none of them. */
@@ -108,25 +103,25 @@ TEST_F(lib, cleanup_scheduling_and_strategies)
 {
 	ASSERT_TRUE(make_and_drop(self->ctx, 10, 10000));
 	EXPECT_EQ(0, test_stats(self->ctx).live);
-	EXPECT_NE(0, committed(self->ctx));
+	EXPECT_NE(0, test_committed(self->ctx));
 	EXPECT_NE(0, bitmem_trim(self->ctx));
-	EXPECT_EQ(0, committed(self->ctx));
+	EXPECT_EQ(0, test_committed(self->ctx));
 	EXPECT_EQ(1, test_returns(self->ctx).on_call.runs);
 
 	ASSERT_TRUE(make_and_drop(self->ctx, 10, 10000));
 	ASSERT_TRUE(use(self->ctx, BITMEM_RETURN_IDLE));
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_idle.bytes));
 	EXPECT_EQ(0, test_returns(self->ctx).on_period.bytes);
 
 	ASSERT_TRUE(use(self->ctx, BITMEM_RETURN_PERIODIC));
 	ASSERT_TRUE(make_and_drop(self->ctx, 10, 10000));
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_period.bytes));
 
 	ASSERT_TRUE(use(self->ctx, 0));
 	ASSERT_TRUE(make_and_drop(self->ctx, 10, 10000));
-	EXPECT_NE(0, committed(self->ctx));
+	EXPECT_NE(0, test_committed(self->ctx));
 }
 
 TEST_F(lib, pressure_detection)
@@ -208,7 +203,7 @@ TEST_F(lib, concurrent_pressure)
 	EXPECT_EQ(0, job.failures);
 	EXPECT_EQ(0, test_stats(self->ctx).live_bytes);
 	test_set_usage(99);
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 }
 
 /* After the pressure everything is as before it, and the next request is served. */
@@ -223,7 +218,7 @@ TEST_F(lib, pressure_recovery)
 	test_set_usage(96);
 	ASSERT_TRUE(WAIT_FOR(test_calls(&calls) == 1));
 	EXPECT_EQ(BITMEM_PRESSURE_CRITICAL, calls.levels[0]);
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	test_set_usage(20);
 	ASSERT_TRUE(WAIT_FOR(test_calls(&calls) == 2));
 	EXPECT_EQ(BITMEM_PRESSURE_NONE, calls.levels[1]);
@@ -232,7 +227,7 @@ TEST_F(lib, pressure_recovery)
 	ASSERT_TRUE(make_and_drop(self->ctx, 10, 50000));
 	ASSERT_TRUE(test_wait_readings(3));
 	EXPECT_EQ(runs, test_returns(self->ctx).on_pressure.runs);
-	EXPECT_NE(0, committed(self->ctx));
+	EXPECT_NE(0, test_committed(self->ctx));
 	EXPECT_EQ(0, bitmem_pressure_unwatch(self->ctx, id));
 }
 

@@ -3,11 +3,6 @@
 #include "lib_test.h"
 #include "pressure_test.h"
 
-static uint64_t committed(struct bitmem *ctx)
-{
-	return test_stats(ctx).committed_bytes;
-}
-
 /* Leaves free memory with the context. Returns its bytes. */
 static uint64_t leave_free(struct bitmem *ctx)
 {
@@ -15,7 +10,7 @@ static uint64_t leave_free(struct bitmem *ctx)
 
 	if (!block || bitmem_free(ctx, block))
 		return 0;
-	return committed(ctx);
+	return test_committed(ctx);
 }
 
 TEST_F(lib, defaults)
@@ -132,9 +127,9 @@ TEST_F(lib, on_period)
 		void *block = bitmem_alloc(self->ctx, 1000, 0);
 
 		ASSERT_NE(NULL, block);
-		bytes += committed(self->ctx);
+		bytes += test_committed(self->ctx);
 		EXPECT_EQ(0, bitmem_free(self->ctx, block));
-		EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+		EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	}
 	EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_period.bytes == bytes));
 	stats = test_returns(self->ctx);
@@ -148,7 +143,7 @@ TEST_F(lib, live_memory_stays)
 	struct bitmem_strategy strategy = test_strategy(BITMEM_RETURN_PERIODIC | BITMEM_RETURN_IDLE |
 							BITMEM_RETURN_PRESSURE);
 	unsigned char *block = bitmem_alloc(self->ctx, 1000, 0);
-	uint64_t bytes = committed(self->ctx);
+	uint64_t bytes = test_committed(self->ctx);
 
 	ASSERT_NE(NULL, block);
 	memset(block, 0x77, 1000);
@@ -158,11 +153,11 @@ TEST_F(lib, live_memory_stays)
 			     test_returns(self->ctx).on_idle.runs > 5 &&
 			     test_returns(self->ctx).on_pressure.runs > 5));
 	/* Pages that the block does not lie in may have gone. */
-	EXPECT_GE(bytes, committed(self->ctx));
-	EXPECT_LE(1000, committed(self->ctx));
+	EXPECT_GE(bytes, test_committed(self->ctx));
+	EXPECT_LE(1000, test_committed(self->ctx));
 	EXPECT_TRUE(test_all_are(block, 0x77, 1000));
 	EXPECT_EQ(0, bitmem_free(self->ctx, block));
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 }
 
 TEST_F(lib, on_pressure)
@@ -178,17 +173,17 @@ TEST_F(lib, on_pressure)
 	/* Below the level everything stays. */
 	test_set_usage(85);
 	EXPECT_TRUE(test_wait_readings(5));
-	EXPECT_EQ(bytes, committed(self->ctx));
+	EXPECT_EQ(bytes, test_committed(self->ctx));
 	EXPECT_EQ(0, test_returns(self->ctx).on_pressure.runs);
 	test_set_usage(91);
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_pressure.bytes == bytes));
 	/* While it lasts, no more often than was set; but at once when it rises. */
 	EXPECT_EQ(bytes, leave_free(self->ctx));
 	EXPECT_TRUE(test_wait_readings(5));
-	EXPECT_EQ(bytes, committed(self->ctx));
+	EXPECT_EQ(bytes, test_committed(self->ctx));
 	test_set_usage(96);
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_pressure.runs == 2));
 }
 
@@ -204,14 +199,14 @@ TEST_F(lib, on_pressure_all_contexts)
 	block = bitmem_alloc(other, 5000, 0);
 	ASSERT_NE(NULL, block);
 	memset(block, 3, 5000);
-	bytes = committed(other);
+	bytes = test_committed(other);
 	EXPECT_NE(0, leave_free(self->ctx));
 	ASSERT_EQ(0, bitmem_set_strategy(self->ctx, &strategy));
 	test_set_usage(91);
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	EXPECT_TRUE(WAIT_FOR(test_returns(other).on_pressure.runs));
-	EXPECT_EQ(bytes - committed(other), test_returns(other).on_pressure.bytes);
-	EXPECT_GT(bytes, committed(other));
+	EXPECT_EQ(bytes - test_committed(other), test_returns(other).on_pressure.bytes);
+	EXPECT_GT(bytes, test_committed(other));
 	EXPECT_TRUE(test_all_are(block, 3, 5000));
 	EXPECT_EQ(0, bitmem_free(other, block));
 	EXPECT_EQ(0, bitmem_close(other));
@@ -228,7 +223,7 @@ TEST_F(lib, while_pressure_lasts)
 
 		/* It may be gone before that can be looked at. */
 		leave_free(self->ctx);
-		EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+		EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 		EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_pressure.bytes > before));
 	}
 }
@@ -246,16 +241,16 @@ TEST_F(lib, on_idle)
 		bytes = leave_free(self->ctx);
 		ASSERT_NE(0, bytes);
 		usleep(10000);
-		EXPECT_EQ(bytes, committed(self->ctx));
+		EXPECT_EQ(bytes, test_committed(self->ctx));
 	}
 	EXPECT_EQ(0, test_returns(self->ctx).on_idle.bytes);
 	strategy.idle_ms = 50;
 	ASSERT_EQ(0, bitmem_set_strategy(self->ctx, &strategy));
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	EXPECT_TRUE(WAIT_FOR(test_returns(self->ctx).on_idle.bytes == bytes));
 	/* And again, after it was used again. */
 	EXPECT_EQ(bytes, leave_free(self->ctx));
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	EXPECT_EQ(0, test_returns(self->ctx).on_call.runs);
 }
 
@@ -267,18 +262,18 @@ TEST_F(lib, back_to_none)
 
 	ASSERT_EQ(0, bitmem_set_strategy(self->ctx, &strategy));
 	EXPECT_NE(0, leave_free(self->ctx));
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 	strategy.flags = 0;
 	ASSERT_EQ(0, bitmem_set_strategy(self->ctx, &strategy));
 	bytes = leave_free(self->ctx);
 	/* One round may have begun before. */
 	usleep(100000);
-	if (!committed(self->ctx))
+	if (!test_committed(self->ctx))
 		bytes = leave_free(self->ctx);
 	runs = test_returns(self->ctx).on_period.runs;
 	usleep(100000);
 	EXPECT_EQ(runs, test_returns(self->ctx).on_period.runs);
-	EXPECT_EQ(bytes, committed(self->ctx));
+	EXPECT_EQ(bytes, test_committed(self->ctx));
 }
 
 /* Allocations and strategies at the same time: what comes out is whole. */
@@ -315,7 +310,7 @@ TEST_F(lib, beside_others)
 		EXPECT_EQ(NULL, result);
 	}
 	EXPECT_EQ(0, test_stats(self->ctx).live);
-	EXPECT_TRUE(WAIT_FOR(!committed(self->ctx)));
+	EXPECT_TRUE(WAIT_FOR(!test_committed(self->ctx)));
 }
 
 TEST_HARNESS_MAIN
