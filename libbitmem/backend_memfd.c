@@ -154,9 +154,9 @@ static void unlock_pages(void *addr, size_t length)
 }
 
 /*
- * Has huge pages come for what is locked but has no memory yet: at the first touch hosts seldom have
- * them for shared memory, but who asks gets them. Where there are none, or the kernel is too
- * old, it is small ones.
+ * Has huge pages come for what is locked but has no memory yet: at the first touch hosts seldom
+ * have them for shared memory, but who asks gets them. Where there are none, or the kernel is
+ * too old, it is small ones.
  */
 static void fill_with_huge(char *addr, size_t length, size_t page_size)
 {

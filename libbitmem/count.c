@@ -5,7 +5,7 @@
 #define MOST_PARTS	4
 /* How many deposits one waits for at most. */
 #define ROUNDS		4
-/* How often one looks whether somebody has left credit: some microseconds, less than a claim takes. */
+/* How often one looks whether somebody left credit: some microseconds, less than a claim takes. */
 #define LOOKS		256
 
 /*
@@ -63,9 +63,10 @@ static void gather(struct bitmem *ctx, struct bm_cache *own)
 }
 
 /*
- * Gives a thread its part of what it has and nobody has: so that it seldom runs out, and those that do
- * find something without anybody's credit being gathered. What it keeps is all, where there is
- * no other, and no less than a part in MOST_PARTS, since most threads are idle where many are.
+ * Gives a thread its part of what it has and nobody has: so that it seldom runs out, and those
+ * that do find something without anybody's credit being gathered. What it keeps is all, where
+ * there is no other, and no less than a part in MOST_PARTS, since most threads are idle where many
+ * are.
  */
 static void divide(struct bitmem *ctx, struct bm_cache *cache)
 {

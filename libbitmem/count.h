@@ -23,8 +23,8 @@ struct bm_totals {
 };
 
 /*
- * Has others leave the credit that is needed for @bytes, if they come by soon, so that they need not be
- * stopped for it. With the lock held, which it drops.
+ * Has others leave the credit that is needed for @bytes, if they come by soon, so that they need
+ * not be stopped for it. With the lock held, which it drops.
  */
 void bm_count_await(struct bitmem *ctx, const struct bm_cache *cache, size_t bytes);
 

@@ -129,8 +129,8 @@ struct bm_backend_ops {
 	int (*migrate)(struct bm_backend *backend, const struct bm_where *where,
 		       struct bm_range *range);
 	/*
-	 * In the child of a fork(): says how much of a range is pinned there, in @range->pinned. NULL
-	 * where that is as in the parent.
+	 * In the child of a fork(): says how much of a range is pinned there, in @range->pinned.
+	 * NULL where that is as in the parent.
 	 */
 	void (*in_child)(struct bm_range *range);
 	/*

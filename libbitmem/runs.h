@@ -35,8 +35,8 @@ uint32_t bm_runs_pop(const struct bitmem *ctx, const struct bm_cache *cache, uns
 		     size_t size);
 
 /*
- * The same for a cache that was entered, which a block is made of, unless there is too little credit.
- * Whether there is one.
+ * The same for a cache that was entered, which a block is made of, unless there is too little
+ * credit. Whether there is one.
  */
 bool bm_runs_take(const struct bitmem *ctx, struct bm_cache *cache, size_t size, uint32_t state,
 		  void **ptr);

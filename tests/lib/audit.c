@@ -247,7 +247,8 @@ TEST_F(lib, finds_wrong_books)
 	ctx->arena.runs[bm_run_of_slot(&ctx->arena, run)].n++;
 	expect_wrong(_metadata, ctx, "unit");
 	ctx->arena.runs[bm_run_of_slot(&ctx->arena, run)].n--;
-	bm_bits_set(ctx->arena.returned, ctx->arena.runs[bm_run_of_slot(&ctx->arena, run)].first, 1);
+	bm_bits_set(ctx->arena.returned, ctx->arena.runs[bm_run_of_slot(&ctx->arena, run)].first,
+		    1);
 	expect_wrong(_metadata, ctx, "memory");
 	bm_bits_clear(ctx->arena.returned, ctx->arena.runs[bm_run_of_slot(&ctx->arena, run)].first,
 		      1);

@@ -101,7 +101,8 @@ TEST_F(lib, freed_by_two_at_once)
 	pthread_t threads[2];
 
 	if (test_thread_sanitized())
-		SKIP(return, "who is late reads what the other may be changing, and then the owner's bit");
+		SKIP(return, "who is late reads what the other may be changing, "
+			     "and then the owner's bit");
 	ASSERT_EQ(0, pthread_barrier_init(&job.barrier, NULL, 2));
 	for (int round = 0; round < 20; round++) {
 		allocate_all(&job);

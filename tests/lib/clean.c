@@ -64,7 +64,8 @@ static void do_view(struct program *p)
 
 	if (!of || !bitmem_tensor_bytes(of))
 		return;
-	view = bitmem_tensor_view(of, BITMEM_U8, 0, NULL, step(p, (uint32_t)bitmem_tensor_bytes(of)));
+	view = bitmem_tensor_view(of, BITMEM_U8, 0, NULL,
+				  step(p, (uint32_t)bitmem_tensor_bytes(of)));
 	bitmem_tensor_unref(*t);
 	*t = view;
 }

@@ -316,7 +316,8 @@ TEST_F(lib, child_goes_on)
 	uint64_t id;
 
 	if (test_thread_sanitized())
-		SKIP(return, "ThreadSanitizer starts no threads in a child of a process with several");
+		SKIP(return, "ThreadSanitizer starts no threads in a child of a process with "
+			     "several");
 	ASSERT_TRUE(set(self->ctx, BITMEM_RETURN_PERIODIC));
 	ASSERT_EQ(0, bitmem_pressure_watch(self->ctx, BITMEM_PRESSURE_LOW, test_note, &calls, &id));
 	test_set_usage(70);
@@ -384,7 +385,8 @@ TEST_F(lib, fork_at_any_time)
 	uint64_t id;
 
 	if (test_thread_sanitized())
-		SKIP(return, "ThreadSanitizer starts no threads in a child of a process with several");
+		SKIP(return, "ThreadSanitizer starts no threads in a child of a process with "
+			     "several");
 	ASSERT_TRUE(set(self->ctx, BITMEM_RETURN_PERIODIC | BITMEM_RETURN_PRESSURE));
 	ASSERT_EQ(0, bitmem_pressure_watch(self->ctx, BITMEM_PRESSURE_LOW, test_note, &calls, &id));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, keep_busy, self->ctx));

@@ -283,7 +283,8 @@ TEST_F(lib, each_with_a_tag)
 		tensors[i] = tensor(self->ctx);
 		ASSERT_EQ(0, bitmem_tensor_set_name(tensors[i], "name"));
 		if (i % 3)
-			ASSERT_EQ(0, bitmem_tensor_set_tag(tensors[i], i % 3 == 1 ? "kv" : "weights"));
+			ASSERT_EQ(0, bitmem_tensor_set_tag(tensors[i],
+							   i % 3 == 1 ? "kv" : "weights"));
 	}
 	while ((t = bm_label_next(self->ctx, t, &tag))) {
 		EXPECT_EQ(tag, bm_label_tag(self->ctx, t));

@@ -213,7 +213,8 @@ TEST_F(lib, pressure_recovery)
 	uint64_t id, runs;
 
 	ASSERT_TRUE(use(self->ctx, BITMEM_RETURN_PRESSURE));
-	ASSERT_EQ(0, bitmem_pressure_watch(self->ctx, BITMEM_PRESSURE_HIGH, test_note, &calls, &id));
+	ASSERT_EQ(0, bitmem_pressure_watch(self->ctx, BITMEM_PRESSURE_HIGH, test_note, &calls,
+					   &id));
 	ASSERT_TRUE(make_and_drop(self->ctx, 10, 50000));
 	test_set_usage(96);
 	ASSERT_TRUE(WAIT_FOR(test_calls(&calls) == 1));

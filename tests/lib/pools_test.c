@@ -86,8 +86,8 @@ struct bitmem_pool_usage test_usage(struct bitmem *ctx, unsigned int pool)
 		   u.live > u.room || u.free_slots > u.free ||
 		   u.largest_free_run > u.free_run_bytes) {
 		printf("# committed %" PRIu64 ": room %" PRIu64 " cached %" PRIu64 " slack %" PRIu64
-		       " free %" PRIu64 " kept %" PRIu64 " moving %" PRIu64 "\n", u.committed, u.room,
-		       u.cached, u.slack, u.free, u.kept, u.moving);
+		       " free %" PRIu64 " kept %" PRIu64 " moving %" PRIu64 "\n",
+		       u.committed, u.room, u.cached, u.slack, u.free, u.kept, u.moving);
 		u.committed = 1;
 	}
 	return u;

@@ -276,7 +276,7 @@ TEST_F(lib, context_is_closed_first)
 	EXPECT_EQ(0, bitmem_scope_close(empty));
 }
 
-/* Once it has had its size, a scope opened again and again takes no more; a large one gives back. */
+/* Once it had its size, a scope opened again and again takes no more; a large one gives back. */
 TEST_F(lib, cost)
 {
 	struct bitmem_scope *scope;

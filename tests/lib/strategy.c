@@ -140,7 +140,8 @@ TEST_F(lib, on_period)
 /* Live memory is nobody's to give back. */
 TEST_F(lib, live_memory_stays)
 {
-	struct bitmem_strategy strategy = test_strategy(BITMEM_RETURN_PERIODIC | BITMEM_RETURN_IDLE |
+	struct bitmem_strategy strategy = test_strategy(BITMEM_RETURN_PERIODIC |
+							BITMEM_RETURN_IDLE |
 							BITMEM_RETURN_PRESSURE);
 	unsigned char *block = bitmem_alloc(self->ctx, 1000, 0);
 	uint64_t bytes = test_committed(self->ctx);
@@ -296,7 +297,8 @@ static void *use(void *arg)
 
 TEST_F(lib, beside_others)
 {
-	struct bitmem_strategy strategy = test_strategy(BITMEM_RETURN_PERIODIC | BITMEM_RETURN_IDLE |
+	struct bitmem_strategy strategy = test_strategy(BITMEM_RETURN_PERIODIC |
+							BITMEM_RETURN_IDLE |
 							BITMEM_RETURN_PRESSURE);
 	pthread_t threads[3];
 	void *result;

@@ -23,7 +23,8 @@ TEST_F(model, tensors_are_told_of)
 	struct bytes b = { 0 };
 
 	safetensors_file(&b, "{\"a\":{\"dtype\":\"F32\",\"shape\":[10],\"data_offsets\":[0,40]},"
-			     "\"b\":{\"dtype\":\"I8\",\"shape\":[4,6],\"data_offsets\":[40,64]}}", 64);
+			     "\"b\":{\"dtype\":\"I8\",\"shape\":[4,6],\"data_offsets\":[40,64]}}",
+			 64);
 	ASSERT_TRUE(dir_write_bytes(self->dir, "m", &b));
 	bytes_free(&b);
 	model = load(self->ctx, dir_path(self->dir, "m"));
