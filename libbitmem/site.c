@@ -3,8 +3,9 @@
  * The table grows at its end only, under its lock; a number is handed out when what it stands
  * for has been written.
  *
- * Callers without a site of their own are found by address in a hash table with open
- * addressing, whose entries are written once: it is read without the lock.
+ * Callers without a site of their own are found by address, and places that are known when the
+ * program runs by file and line, in a hash table with open addressing, whose entries are
+ * written once: it is read without the lock.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #include "arena.h"
 #include "site.h"
+#include "util.h"
 
 #define MAX_SITES	BM_SITE_OTHER
 #define HASH_SIZE	32768u	/* twice the sites at least */
@@ -19,7 +21,9 @@
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct bm_site_info sites[MAX_SITES];
 static unsigned int nr_sites = 1;	/* 0 is none */
-static uint16_t by_address[HASH_SIZE];	/* numbers */
+static uint16_t by_key[HASH_SIZE];	/* numbers */
+/* By number, for places without a site of their own. */
+static struct bitmem_site handed_out[MAX_SITES];
 
 void bm_sites_lock(void)
 {
@@ -63,40 +67,78 @@ unsigned int bm_site_number(struct bitmem_site *site)
 	return state & BM_SLOT_SITE;
 }
 
-static unsigned int hash(const void *address)
+static inline bool is_same(const struct bm_site_info *a, const struct bm_site_info *b)
 {
-	return (unsigned int)(((uintptr_t)address * UINT64_C(0x9e3779b97f4a7c15)) >> 49);
+	/* What has an address has nothing else. */
+	if (b->address)
+		return a->address == b->address;
+	return a->file == b->file && a->line == b->line && a->function == b->function;
 }
 
-/* Where the number of @address is, or where it would have to be. */
-static uint16_t *find(const void *address)
+static inline unsigned int hash(const struct bm_site_info *info)
 {
-	for (unsigned int i = hash(address);; i++) {
-		uint16_t *entry = &by_address[i % HASH_SIZE];
+	const uint64_t key = info->address ? (uintptr_t)info->address :
+			     (uintptr_t)info->file + ((uint64_t)info->line << 32);
+
+	return (unsigned int)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 49);
+}
+
+/* Where the number of @info is, or where it would have to be. */
+static inline uint16_t *find(const struct bm_site_info *info)
+{
+	for (unsigned int i = hash(info);; i++) {
+		uint16_t *entry = &by_key[i % HASH_SIZE];
 		unsigned int number = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
 
-		if (!number || sites[number].address == address)
+		if (!number || is_same(&sites[number], info))
 			return entry;
 	}
 }
 
-unsigned int bm_site_of_caller(const void *address)
+static __attribute__((noinline)) unsigned int find_or_add(const struct bm_site_info *info)
 {
-	uint16_t *entry = find(address);
-	unsigned int number = __atomic_load_n(entry, __ATOMIC_ACQUIRE);
+	unsigned int number;
+	uint16_t *entry;
 
-	if (number)
-		return number;
 	pthread_mutex_lock(&lock);
-	entry = find(address);
+	entry = find(info);
 	number = *entry;
 	if (!number) {
-		number = add(&(struct bm_site_info) { .address = address });
-		if (number != BM_SITE_OTHER)
+		number = add(info);
+		if (number != BM_SITE_OTHER) {
+			handed_out[number].state = BM_SLOT_BLOCK | number;
 			__atomic_store_n(entry, (uint16_t)number, __ATOMIC_RELEASE);
+		}
 	}
 	pthread_mutex_unlock(&lock);
 	return number;
+}
+
+static inline unsigned int number_of(const struct bm_site_info *info)
+{
+	unsigned int number = __atomic_load_n(find(info), __ATOMIC_ACQUIRE);
+
+	return likely(number) ? number : find_or_add(info);
+}
+
+unsigned int bm_site_of_caller(const void *address)
+{
+	return number_of(&(struct bm_site_info) { .address = address });
+}
+
+struct bitmem_site *bitmem_site_of(const char *file, unsigned int line, const char *function)
+{
+	/* Not one of those: with one that is set, the file would have all of them. */
+	static struct bitmem_site other = { .state = BM_SLOT_BLOCK | BM_SITE_OTHER };
+	unsigned int number;
+
+	if (file)
+		number = number_of(&(struct bm_site_info) {
+			.file = file, .function = function, .line = line,
+		});
+	else
+		number = bm_site_of_caller(__builtin_return_address(0));
+	return number == BM_SITE_OTHER ? &other : &handed_out[number];
 }
 
 struct bm_site_info bm_site_info(unsigned int number)

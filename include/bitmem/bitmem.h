@@ -150,6 +150,15 @@ struct bitmem_site {
 };
 
 /**
+ * The site of a place that is known only when the program runs, as a function knows its caller's
+ * by an argument. The same place always has the same site. It costs a look into a table.
+ * @param file      static string, as @p function is; NULL: the address of this call is the place.
+ * @return the site, which stays.
+ */
+BITMEM_API struct bitmem_site *bitmem_site_of(const char *file, unsigned int line,
+					      const char *function);
+
+/**
  * Allocates a block.
  *
  * Its content is undefined: what the same context has freed before may still be there. What

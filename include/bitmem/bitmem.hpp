@@ -9,6 +9,9 @@
  * A function that fails throws std::system_error with the errno of the C function, in
  * std::generic_category(); nothing has changed then. An object that was moved from, or made
  * without arguments, holds nothing: it can be assigned to and destroyed, and no more.
+ *
+ * What makes a tensor takes note of the place where it is called, as the C macros do: it is the
+ * last argument, and nobody needs to write it (see Place).
  */
 #ifndef BITMEM_BITMEM_HPP
 #define BITMEM_BITMEM_HPP
@@ -78,6 +81,40 @@ private:
 	unsigned int ndims_;
 };
 
+/**
+ * A place in code, for reports of what is alive. A function that makes tensors for others takes
+ * theirs as a last argument of its own, "bm::Place place = bm::Place::here()", and hands it on.
+ */
+class Place {
+public:
+#if defined(__GNUC__) && !defined(BITMEM_NO_SITES)
+	/** Where it stands; as a default argument, where the function is called. */
+	static constexpr Place here(const char *file = __builtin_FILE(),
+				    unsigned int line = __builtin_LINE(),
+				    const char *function = __builtin_FUNCTION()) noexcept
+	{
+		return Place(file, line, function);
+	}
+#else
+	/** None: it is an address in the program, where site() came to be. */
+	static constexpr Place here() noexcept { return Place(nullptr, 0, nullptr); }
+#endif
+
+	/** Another place; static strings. */
+	constexpr Place(const char *file, unsigned int line, const char *function) noexcept
+		: file_(file), function_(function), line_(line) {}
+
+	/** For the C functions that take one. */
+	struct bitmem_site *site() const noexcept
+	{
+		return bitmem_site_of(file_, line_, function_);
+	}
+
+private:
+	const char *file_, *function_;
+	unsigned int line_;
+};
+
 /** A context, closed at the end of its life. Tensors may live longer. */
 class Context {
 public:
@@ -142,8 +179,10 @@ public:
 	explicit Tensor(struct bitmem_tensor *tensor) noexcept : tensor_(tensor) {}
 
 	/** bitmem_tensor_new(). */
-	Tensor(const Context &ctx, enum bitmem_dtype dtype, const Shape &shape)
-		: tensor_(bitmem_tensor_new(ctx.get(), dtype, shape.ndims(), shape.data()))
+	Tensor(const Context &ctx, enum bitmem_dtype dtype, const Shape &shape,
+	       Place place = Place::here())
+		: tensor_(bitmem_tensor_new_at(ctx.get(), dtype, shape.ndims(), shape.data(),
+					       place.site()))
 	{
 		check("bitmem_tensor_new");
 	}
@@ -159,19 +198,22 @@ public:
 	}
 
 	/** bitmem_tensor_new_shareable(). */
-	static Tensor shareable(const Context &ctx, enum bitmem_dtype dtype, const Shape &shape)
+	static Tensor shareable(const Context &ctx, enum bitmem_dtype dtype, const Shape &shape,
+				Place place = Place::here())
 	{
-		Tensor tensor(bitmem_tensor_new_shareable(ctx.get(), dtype, shape.ndims(),
-							  shape.data()));
+		Tensor tensor(bitmem_tensor_new_shareable_at(ctx.get(), dtype, shape.ndims(),
+							     shape.data(), place.site()));
 
 		tensor.check("bitmem_tensor_new_shareable");
 		return tensor;
 	}
 
 	/** bitmem_tensor_zeros(). */
-	static Tensor zeros(const Context &ctx, enum bitmem_dtype dtype, const Shape &shape)
+	static Tensor zeros(const Context &ctx, enum bitmem_dtype dtype, const Shape &shape,
+			    Place place = Place::here())
 	{
-		Tensor tensor(bitmem_tensor_zeros(ctx.get(), dtype, shape.ndims(), shape.data()));
+		Tensor tensor(bitmem_tensor_zeros_at(ctx.get(), dtype, shape.ndims(), shape.data(),
+						     place.site()));
 
 		tensor.check("bitmem_tensor_zeros");
 		return tensor;
@@ -184,10 +226,10 @@ public:
 	}
 
 	/** bitmem_tensor_receive(); what the exception says includes the library's words. */
-	static Tensor receive(const Context &ctx, int socket)
+	static Tensor receive(const Context &ctx, int socket, Place place = Place::here())
 	{
 		struct bitmem_error error;
-		Tensor tensor(bitmem_tensor_receive(ctx.get(), socket, &error));
+		Tensor tensor(bitmem_tensor_receive_at(ctx.get(), socket, &error, place.site()));
 
 		if (!tensor)
 			fail(error.code,
@@ -203,30 +245,32 @@ public:
 	}
 
 	/** bitmem_tensor_view(); @p offset in bytes. */
-	Tensor view(enum bitmem_dtype dtype, const Shape &shape, std::size_t offset = 0) const
+	Tensor view(enum bitmem_dtype dtype, const Shape &shape, std::size_t offset = 0,
+		    Place place = Place::here()) const
 	{
-		Tensor tensor(bitmem_tensor_view(tensor_, dtype, shape.ndims(), shape.data(),
-						 offset));
+		Tensor tensor(bitmem_tensor_view_at(tensor_, dtype, shape.ndims(), shape.data(),
+						    offset, place.site()));
 
 		tensor.check("bitmem_tensor_view");
 		return tensor;
 	}
 
 	/** bitmem_tensor_reshape(); what the exception says includes the library's words. */
-	Tensor reshape(const Shape &shape) const
+	Tensor reshape(const Shape &shape, Place place = Place::here()) const
 	{
 		struct bitmem_error error;
 
-		return viewed(bitmem_tensor_reshape(tensor_, shape.ndims(), shape.data(), &error),
+		return viewed(bitmem_tensor_reshape_at(tensor_, shape.ndims(), shape.data(),
+						       &error, place.site()),
 			      "bitmem_tensor_reshape: ", error);
 	}
 
 	/** bitmem_tensor_slice(); what the exception says includes the library's words. */
-	Tensor slice(std::uint64_t start, std::uint64_t count) const
+	Tensor slice(std::uint64_t start, std::uint64_t count, Place place = Place::here()) const
 	{
 		struct bitmem_error error;
 
-		return viewed(bitmem_tensor_slice(tensor_, start, count, &error),
+		return viewed(bitmem_tensor_slice_at(tensor_, start, count, &error, place.site()),
 			      "bitmem_tensor_slice: ", error);
 	}
 
@@ -234,30 +278,31 @@ public:
 	 * bitmem_tensor_part(), EINVAL if @p start and @p count have not as many dimensions as
 	 * the tensor; what the exception says includes the library's words.
 	 */
-	Tensor part(const Shape &start, const Shape &count) const
+	Tensor part(const Shape &start, const Shape &count, Place place = Place::here()) const
 	{
 		const unsigned int ndims = bitmem_tensor_ndims(tensor_);
 		struct bitmem_error error;
 
 		if (start.ndims() != ndims || count.ndims() != ndims)
 			fail(EINVAL, "bm::Tensor::part");
-		return viewed(bitmem_tensor_part(tensor_, start.data(), count.data(), &error),
+		return viewed(bitmem_tensor_part_at(tensor_, start.data(), count.data(), &error,
+						    place.site()),
 			      "bitmem_tensor_part: ", error);
 	}
 
 	/** bitmem_tensor_clone(): another tensor, the same memory. A C++ copy is a reference. */
-	Tensor clone() const
+	Tensor clone(Place place = Place::here()) const
 	{
-		Tensor tensor(bitmem_tensor_clone(tensor_));
+		Tensor tensor(bitmem_tensor_clone_at(tensor_, place.site()));
 
 		tensor.check("bitmem_tensor_clone");
 		return tensor;
 	}
 
 	/** bitmem_tensor_copy(): memory of its own in @p ctx, the same content. */
-	Tensor copy(const Context &ctx) const
+	Tensor copy(const Context &ctx, Place place = Place::here()) const
 	{
-		Tensor tensor(bitmem_tensor_copy(ctx.get(), tensor_));
+		Tensor tensor(bitmem_tensor_copy_at(ctx.get(), tensor_, place.site()));
 
 		tensor.check("bitmem_tensor_copy");
 		return tensor;

@@ -60,16 +60,20 @@ public:
 	std::size_t count() const noexcept { return bitmem_scope_count(get()); }
 
 	/** bitmem_scope_tensor(). */
-	struct bitmem_tensor *tensor(enum bitmem_dtype dtype, const Shape &shape)
+	struct bitmem_tensor *tensor(enum bitmem_dtype dtype, const Shape &shape,
+				     Place place = Place::here())
 	{
-		return checked(bitmem_scope_tensor(get(), dtype, shape.ndims(), shape.data()),
+		return checked(bitmem_scope_tensor_at(get(), dtype, shape.ndims(), shape.data(),
+						      place.site()),
 			       "bitmem_scope_tensor");
 	}
 
 	/** bitmem_scope_empty(). */
-	struct bitmem_tensor *empty(enum bitmem_dtype dtype, const Shape &shape)
+	struct bitmem_tensor *empty(enum bitmem_dtype dtype, const Shape &shape,
+				    Place place = Place::here())
 	{
-		return checked(bitmem_scope_empty(get(), dtype, shape.ndims(), shape.data()),
+		return checked(bitmem_scope_empty_at(get(), dtype, shape.ndims(), shape.data(),
+						     place.site()),
 			       "bitmem_scope_empty");
 	}
 

@@ -9,11 +9,13 @@
 
 #include <bitmem/bitmem.hpp>
 #include <bitmem/lifetime.hpp>
+#include <bitmem/track.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -197,6 +199,74 @@ static void scopes(const bm::Context &ctx)
 	check(taken && ctx.stats().live == 1, "scope ends with its object");
 }
 
+/* Where a tensor was made, as a snapshot says: "12 function", if it is in this file. */
+static std::string made_at(const bm::Context &ctx, const struct bitmem_tensor *tensor)
+{
+	struct bitmem_snapshot *snapshot = bitmem_snapshot(ctx.get());
+	std::string at = "nowhere";
+
+	for (std::size_t i = 0; snapshot && i < bitmem_snapshot_count(snapshot); i++) {
+		const struct bitmem_live *live = bitmem_snapshot_get(snapshot, i);
+		const struct bitmem_place *place = live->place;
+
+		if (live->tensor != tensor)
+			continue;
+		at = place->file ? place->file : "an address";
+		if (at.size() >= 8 && !at.compare(at.size() - 8, 8, "cxx17.cc"))
+			at = std::to_string(place->line) + " " + place->function;
+	}
+	bitmem_snapshot_free(snapshot);
+	return at;
+}
+
+static bm::Tensor on_behalf(const bm::Context &ctx, bm::Place place = bm::Place::here())
+{
+	return bm::Tensor(ctx, BITMEM_U8, { 4 }, place);
+}
+
+static bm::Context open_with(enum bitmem_tracking level)
+{
+	struct bitmem_options options;
+
+	bitmem_options_init(&options);
+	options.tracking = level;
+	return bm::Context(&options);
+}
+
+/* A report names the line that asked, not the header's. */
+static void places()
+{
+	static const char file[] = "a.cc";
+	bm::Context ctx = open_with(BITMEM_TRACKING_SITES);
+	bm::Scope scope(ctx);
+	std::vector<bm::Tensor> t;
+	const int line = __LINE__ + 1;
+	t.emplace_back(bm::Tensor(ctx, BITMEM_U8, { 4 }));
+	t.emplace_back(bm::Tensor::zeros(ctx, BITMEM_U8, { 4 }));
+	t.emplace_back(bm::Tensor::shareable(ctx, BITMEM_U8, { 4 }));
+	t.emplace_back(t[0].view(BITMEM_U8, { 4 }));
+	t.emplace_back(t[0].reshape({ 2, 2 }));
+	t.emplace_back(t[0].slice(0, 2));
+	t.emplace_back(t[0].part({ 0 }, { 2 }));
+	t.emplace_back(t[0].clone());
+	t.emplace_back(t[0].copy(ctx));
+	t.emplace_back(scope.take(scope.tensor(BITMEM_U8, { 4 })));
+	t.emplace_back(scope.take(scope.empty(BITMEM_U8, { 4 })));
+	t.emplace_back(on_behalf(ctx));
+
+	for (std::size_t i = 0; i < t.size(); i++) {
+		const std::string at = made_at(ctx, t[i].get());
+		const bool good = at == std::to_string(line + static_cast<int>(i)) + " places";
+
+		check(good, ("place " + std::to_string(i) + (good ? "" : " is " + at)).c_str());
+	}
+	for (int i = 0; i < 2; i++)
+		t.emplace_back(ctx, BITMEM_U8, bm::Shape{ 4 }, bm::Place::here());
+	check(made_at(ctx, t[12].get()) == made_at(ctx, t[13].get()), "the same place twice");
+	check(bm::Place(file, 1, file).site() == bm::Place(file, 1, file).site() &&
+	      bm::Place(file, 1, file).site() != bm::Place(file, 2, file).site(), "a place's site");
+}
+
 static void threads(const bm::Context &ctx)
 {
 	bm::Tensor t(ctx, BITMEM_U8, { 64 });
@@ -219,7 +289,7 @@ static void threads(const bm::Context &ctx)
 
 static void sockets(const bm::Context &ctx)
 {
-	bm::Context other;
+	bm::Context other = open_with(BITMEM_TRACKING_SITES);
 	int s[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, s))
@@ -228,7 +298,9 @@ static void sockets(const bm::Context &ctx)
 	std::memset(t.data(), 7, t.bytes());
 	t.send(s[0]);
 	t = bm::Tensor();
+	const int line = __LINE__ + 1;
 	r = bm::Tensor::receive(other, s[1]);
+	check(made_at(other, r.get()) == std::to_string(line) + " sockets", "place of receiver");
 	auto span = r.span<unsigned char>();
 	check(std::all_of(span.begin(), span.end(), [](int c) { return c == 7; }), "sent");
 	check(thrown([&] { bm::Tensor(ctx, BITMEM_U8, { 1 }).send(s[0]); }) == EOPNOTSUPP,
@@ -265,6 +337,7 @@ int main()
 		names(ctx);
 		weak_handles(ctx);
 		scopes(ctx);
+		places();
 		threads(ctx);
 		sockets(ctx);
 		check(ctx.close() == 0, "nothing is left");

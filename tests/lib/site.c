@@ -104,6 +104,65 @@ TEST_F(lib, on_behalf)
 	EXPECT_EQ(0, bitmem_free(self->ctx, c));
 }
 
+static __attribute__((noinline)) struct bitmem_site *here(void)
+{
+	struct bitmem_site *site = bitmem_site_of(NULL, 0, NULL);
+
+	__asm__ volatile("" : : "r"(site));
+	return site;
+}
+
+/* Places that are known when the program runs. */
+TEST_F(lib, found)
+{
+	static const char file[] = "a.c", f[] = "f", g[] = "g";
+	struct bitmem_site *site = bitmem_site_of(file, 7, f);
+	static struct bitmem_site equal = { 0, 7, "a.c", "f" };
+	void *a = bitmem_alloc_at(self->ctx, 10, 0, site);
+	void *b = bitmem_alloc_at(self->ctx, 10, 0, &equal);
+	void *c = bitmem_alloc_at(self->ctx, 10, 0, here());
+	struct bitmem_snapshot *s = bitmem_snapshot(self->ctx);
+
+	ASSERT_NE(NULL, s);
+	EXPECT_EQ(site, bitmem_site_of(file, 7, f));
+	EXPECT_NE(site, bitmem_site_of(file, 8, f));
+	EXPECT_NE(site, bitmem_site_of(file, 7, g));
+	EXPECT_EQ(here(), here());
+	EXPECT_TRUE(track_is_at(place_of(s, a), "a.c", 7));
+	EXPECT_EQ(0, strcmp("f", place_of(s, a)->function));
+	EXPECT_EQ(place_of(s, a), place_of(s, b));
+	EXPECT_EQ(NULL, place_of(s, c)->file);
+	EXPECT_LT((uintptr_t)here, (uintptr_t)place_of(s, c)->address);
+	EXPECT_GT((uintptr_t)here + 512, (uintptr_t)place_of(s, c)->address);
+	bitmem_snapshot_free(s);
+	EXPECT_EQ(0, bitmem_free(self->ctx, a));
+	EXPECT_EQ(0, bitmem_free(self->ctx, b));
+	EXPECT_EQ(0, bitmem_free(self->ctx, c));
+}
+
+/* More than there are numbers for: the rest is not told apart, and is what it is for ever. */
+TEST_F(lib, too_many)
+{
+	struct bitmem_site *first = bitmem_site_of("a.c", 1, "f"), *last = NULL;
+	struct bitmem_snapshot *s;
+	void *a, *b;
+
+	for (unsigned int line = 1; line <= 20000; line++)
+		last = bitmem_site_of("a.c", line, "f");
+	EXPECT_EQ(last, bitmem_site_of("b.c", 1, "g"));
+	EXPECT_EQ(first, bitmem_site_of("a.c", 1, "f"));
+	a = bitmem_alloc_at(self->ctx, 10, 0, first);
+	b = bitmem_alloc_at(self->ctx, 10, 0, last);
+	s = bitmem_snapshot(self->ctx);
+	ASSERT_NE(NULL, s);
+	EXPECT_TRUE(track_is_at(place_of(s, a), "a.c", 1));
+	ASSERT_NE(NULL, place_of(s, b));
+	EXPECT_EQ(NULL, place_of(s, b)->file);
+	bitmem_snapshot_free(s);
+	EXPECT_EQ(0, bitmem_free(self->ctx, a));
+	EXPECT_EQ(0, bitmem_free(self->ctx, b));
+}
+
 /* What the dynamic linker knows, where there is one. */
 TEST(symbols)
 {
