@@ -2,10 +2,10 @@
 /*
  * Holes: stretches of units in segments whose memory the backend has back.
  *
- * Where they are not locked any more, but what is around them is, each costs the process two mappings,
- * of which the kernel grants it but so many (vm.max_map_count), for everything. So there is a
- * limit for all contexts together, a quarter of those; and as trims begin with the smallest holes,
- * one half is left for large ones.
+ * Where they are not locked any more, but what is around them is, each costs the process two
+ * mappings, of which the kernel grants it but so many (vm.max_map_count), for everything. So there
+ * is a limit for all contexts together, at which holes cost a quarter of those; and as trims begin
+ * with the smallest ones, one half is left for large ones.
  *
  * All with the context's lock held.
  */

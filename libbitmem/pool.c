@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A request that is not served from a free run gets a new segment, or waits for the one that
- * another is about to get, and then tries again: others may have been faster. Before it gives up, all caches of the context are emptied, and
- * then all that is free in the process goes back (pools/relief.h).
+ * another is about to get, and then tries again: others may have been faster. Before it gives up,
+ * all caches of the context are emptied, and then all that is free in the process goes back
+ * (pools/relief.h).
  */
 #include <errno.h>
 

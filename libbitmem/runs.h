@@ -2,9 +2,9 @@
 /*
  * Runs of a thread's cache: stacks of them by class.
  *
- * How many a stack may hold is granted from a budget of bytes that the cache has for all of them, its
- * part of the context's; so that who takes and gives runs need not count bytes each time. What a
- * stack was granted and does not use goes to another that is full.
+ * How many a stack may hold is granted from a budget of bytes that the cache has for all of them,
+ * its part of the context's; so that who takes and gives runs need not count bytes each time. What
+ * a stack was granted and does not use goes to another that is full.
  *
  * All with the context's lock held, or in a cache that was entered where it says so.
  */

@@ -273,8 +273,8 @@ static void exorcise_all(struct bitmem *ctx, struct bm_pool *pool)
 }
 
 /*
- * Has the backend look after what is left of segments that memory was taken from. One that is dropped
- * meanwhile leaves addresses with nothing to look after; nobody makes holes.
+ * Has the backend look after what is left of segments that memory was taken from. One that is
+ * dropped meanwhile leaves addresses with nothing to look after; nobody makes holes.
  */
 static void settle(struct bitmem *ctx)
 {
