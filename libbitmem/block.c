@@ -16,7 +16,7 @@
 #include "walk.h"
 
 /* Slots that a cache gets at once. */
-#define BATCH		32u
+#define BATCH		40u
 /* How often a thread asks for slots of a class before it gets a stack of them. */
 #define MISSES		16u
 

@@ -26,7 +26,7 @@
 /* Bytes of blocks that a stack may hold, and how many at least and at most. */
 #define STACK_BYTES	((size_t)1 << 20)
 #define STACK_MIN	8u
-#define STACK_MAX	64u
+#define STACK_MAX	80u
 #define BARRIER_TRIES	100
 /*
  * How often a claimer looks whether a thread is out of its cache before it sleeps in between: that
