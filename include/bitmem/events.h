@@ -15,6 +15,7 @@
 #define BITMEM_EVENTS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -152,6 +153,38 @@ typedef int (*bitmem_nl_pool_fn)(const struct bitmem_nl_pool *pool, void *data);
 /** Calls @p fn for each pool. */
 BITMEM_API int bitmem_nl_pools(bitmem_nl_pool_fn fn, void *data);
 
+/** A setting that stays as it is. */
+#define BITMEM_NL_KEEP UINT64_MAX
+
+/** Room for what the kernel says of a refusal. */
+#define BITMEM_NL_REASON_LEN 128
+
+/** A pool's settings; bytes, or BITMEM_NL_KEEP. */
+struct bitmem_nl_settings {
+	uint64_t target;
+	uint64_t max;
+	uint64_t reserve;
+	uint64_t low;
+	uint64_t high;
+	uint64_t emergency;
+};
+
+/**
+ * Changes the settings of pool @p index, all of them or none; needs CAP_SYS_ADMIN. Sizes
+ * are rounded down to whole superblocks, watermarks to whole pages.
+ * @param reason  the kernel's words if it refuses, else empty
+ * @return 0; -EPERM; -ENOENT (no such pool); -EINVAL: not reserve <= target <= max and
+ *         emergency <= low <= high <= max, or more than the node can spare …
+ */
+BITMEM_API int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings,
+				  char reason[BITMEM_NL_REASON_LEN]);
+
+/** What a buffer has on a NUMA node. */
+struct bitmem_nl_spread {
+	uint32_t node;
+	uint64_t bytes;
+};
+
 /** A buffer. */
 struct bitmem_nl_buffer {
 	/** The number of the file that it is charged to, as in fdinfo. */
@@ -183,6 +216,9 @@ struct bitmem_nl_buffer {
 	char tag[32];
 	/** As published, or empty. */
 	char name[64];
+	/** One for each node where it has memory; there until the function returns. */
+	const struct bitmem_nl_spread *spread;
+	size_t n_spread;
 };
 
 /** Told of a buffer. Not 0 ends the call, and is its result. */

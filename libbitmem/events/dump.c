@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Dumps: a request, and a callback for each message of the answer. */
 #include <errno.h>
+#include <stdlib.h>
 
 #include <bitmem/events.h>
 #include <linux/bitmem_netlink.h>
@@ -14,11 +15,14 @@ struct dump {
 	const struct genl_field *fields;
 	size_t n_fields;
 	/* Calls the caller's function for a message's structure. */
-	int (*tell)(struct nlmsghdr *header, const struct dump *dump);
+	int (*tell)(struct nlmsghdr *header, struct dump *dump);
 	bitmem_nl_pool_fn pool_fn;
 	bitmem_nl_buffer_fn buffer_fn;
 	void *data;
 	int result;
+	/* Of the buffer at hand. */
+	struct bitmem_nl_spread *spread;
+	size_t n_spread;
 };
 
 #define POOL(_attr, _kind, _member) \
@@ -77,7 +81,7 @@ static const struct genl_field buffer_fields[] = {
 	BUFFER(NAME, TEXT, name),
 };
 
-static int tell_pool(struct nlmsghdr *header, const struct dump *dump)
+static int tell_pool(struct nlmsghdr *header, struct dump *dump)
 {
 	struct bitmem_nl_pool pool = {0};
 	int err = genl_decode(header, dump->fields, dump->n_fields, &pool);
@@ -85,12 +89,58 @@ static int tell_pool(struct nlmsghdr *header, const struct dump *dump)
 	return err ? err : dump->pool_fn(&pool, dump->data);
 }
 
-static int tell_buffer(struct nlmsghdr *header, const struct dump *dump)
+#define SPREAD(_attr, _kind, _member) \
+	GENL_FIELD(BITMEM_A_SPREAD_##_attr, GENL_##_kind, bitmem_nl_spread, _member)
+
+static const struct genl_field spread_fields[] = {
+	SPREAD(NODE, U32, node),
+	SPREAD(BYTES, U64, bytes),
+};
+
+static int add_spread(struct nlattr *attr, struct dump *dump)
+{
+	struct bitmem_nl_spread one = {0};
+	struct bitmem_nl_spread *list;
+	int err = genl_decode_nested(attr, spread_fields,
+				     sizeof(spread_fields) / sizeof(spread_fields[0]), &one);
+
+	if (err)
+		return err;
+	list = reallocarray(dump->spread, dump->n_spread + 1, sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	list[dump->n_spread++] = one;
+	dump->spread = list;
+	return 0;
+}
+
+static int read_spread(struct nlmsghdr *header, struct dump *dump)
+{
+	struct nlattr *attr;
+	int left;
+
+	dump->n_spread = 0;
+	nlmsg_for_each_attr(attr, header, GENL_HDRLEN, left) {
+		int err = nla_type(attr) == BITMEM_A_BUFFER_SPREAD ? add_spread(attr, dump) : 0;
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static int tell_buffer(struct nlmsghdr *header, struct dump *dump)
 {
 	struct bitmem_nl_buffer buffer = {0};
 	int err = genl_decode(header, dump->fields, dump->n_fields, &buffer);
 
-	return err ? err : dump->buffer_fn(&buffer, dump->data);
+	if (!err)
+		err = read_spread(header, dump);
+	if (err)
+		return err;
+	buffer.spread = dump->spread;
+	buffer.n_spread = dump->n_spread;
+	return dump->buffer_fn(&buffer, dump->data);
 }
 
 static int take_message(struct nl_msg *message, void *data)
@@ -115,6 +165,7 @@ static int run(struct dump *dump, uint8_t cmd)
 	if (err >= 0)
 		err = nl_recvmsgs_default(socket);
 	nl_socket_free(socket);
+	free(dump->spread);
 	if (dump->result)
 		return dump->result;
 	return err < 0 ? genl_errno(err) : 0;

@@ -81,12 +81,8 @@ static bool store(const struct genl_field *field, struct nlattr *attr, void *out
 	return false;
 }
 
-int genl_decode(struct nlmsghdr *header, const struct genl_field *fields, size_t n, void *out)
+static int store_all(struct nlattr **attrs, const struct genl_field *fields, size_t n, void *out)
 {
-	struct nlattr *attrs[GENL_MAX_ATTR + 1];
-
-	if (genlmsg_parse(header, 0, attrs, GENL_MAX_ATTR, NULL))
-		return -EBADMSG;
 	for (size_t i = 0; i < n; i++) {
 		struct nlattr *attr = attrs[fields[i].attr];
 
@@ -94,4 +90,22 @@ int genl_decode(struct nlmsghdr *header, const struct genl_field *fields, size_t
 			return -EBADMSG;
 	}
 	return 0;
+}
+
+int genl_decode(struct nlmsghdr *header, const struct genl_field *fields, size_t n, void *out)
+{
+	struct nlattr *attrs[GENL_MAX_ATTR + 1];
+
+	if (genlmsg_parse(header, 0, attrs, GENL_MAX_ATTR, NULL))
+		return -EBADMSG;
+	return store_all(attrs, fields, n, out);
+}
+
+int genl_decode_nested(struct nlattr *attr, const struct genl_field *fields, size_t n, void *out)
+{
+	struct nlattr *attrs[GENL_MAX_ATTR + 1];
+
+	if (nla_parse_nested(attrs, GENL_MAX_ATTR, attr, NULL))
+		return -EBADMSG;
+	return store_all(attrs, fields, n, out);
 }

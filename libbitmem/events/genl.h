@@ -39,6 +39,9 @@ struct genl_field {
  */
 int genl_decode(struct nlmsghdr *header, const struct genl_field *fields, size_t n, void *out);
 
+/* The same for the attributes inside of @attr. */
+int genl_decode_nested(struct nlattr *attr, const struct genl_field *fields, size_t n, void *out);
+
 /* The negative errno for an error of libnl's; 0 for 0. */
 int genl_errno(int nl_error);
 

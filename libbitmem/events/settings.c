@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Settings: a request that changes something, and the kernel's words if it refuses. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <bitmem/events.h>
+#include <linux/bitmem_netlink.h>
+#include <linux/netlink.h>
+#include <netlink/genl/genl.h>
+#include <netlink/handlers.h>
+#include <netlink/msg.h>
+#include <netlink/socket.h>
+
+#include "genl.h"
+
+#define SETTING(_attr, _member) \
+	{ BITMEM_A_POOL_##_attr, offsetof(struct bitmem_nl_settings, _member) }
+
+static const struct {
+	uint16_t attr;
+	size_t offset;
+} settings_attrs[] = {
+	SETTING(TARGET, target), SETTING(MAX_BYTES, max), SETTING(RESERVE, reserve),
+	SETTING(LOW, low),	 SETTING(HIGH, high),	  SETTING(EMERGENCY, emergency),
+};
+
+static int put_settings(struct nl_msg *message, const struct bitmem_nl_settings *settings)
+{
+	for (size_t i = 0; i < sizeof(settings_attrs) / sizeof(settings_attrs[0]); i++) {
+		uint64_t value;
+
+		memcpy(&value, (const char *)settings + settings_attrs[i].offset, sizeof(value));
+		if (value != BITMEM_NL_KEEP && nla_put_u64(message, settings_attrs[i].attr, value))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The attributes behind an error: after the request, of which the header alone may be there. */
+static void read_reason(struct nlmsgerr *error, char *reason)
+{
+	struct nlmsghdr *header = (struct nlmsghdr *)((char *)error - NLMSG_HDRLEN);
+	size_t skip = sizeof(*error);
+	struct nlattr *attr;
+
+	if (!(header->nlmsg_flags & NLM_F_CAPPED))
+		skip += NLMSG_ALIGN(error->msg.nlmsg_len) - NLMSG_HDRLEN;
+	if (!(header->nlmsg_flags & NLM_F_ACK_TLVS) || nlmsg_datalen(header) <= (int)skip)
+		return;
+	attr = nla_find((struct nlattr *)((char *)error + skip),
+			nlmsg_datalen(header) - (int)skip, NLMSGERR_ATTR_MSG);
+	if (attr)
+		nla_strlcpy(reason, attr, BITMEM_NL_REASON_LEN);
+}
+
+/* The kernel's own errno, which libnl's errors are coarser than. */
+struct refusal {
+	int err;
+	char *reason;
+};
+
+static int take_error(struct sockaddr_nl *from, struct nlmsgerr *error, void *data)
+{
+	struct refusal *refusal = data;
+
+	(void)from;
+	refusal->err = error->error;
+	read_reason(error, refusal->reason);
+	return NL_STOP;
+}
+
+/* Sends a request and waits for the kernel's answer. Takes over nothing. */
+static int request(struct nl_sock *socket, struct nl_msg *message, char *reason)
+{
+	struct refusal refusal = {.reason = reason};
+	int yes = 1;
+	int err;
+
+	/* Without it the kernel refuses without words. */
+	setsockopt(nl_socket_get_fd(socket), SOL_NETLINK, NETLINK_EXT_ACK, &yes, sizeof(yes));
+	err = nl_socket_modify_err_cb(socket, NL_CB_CUSTOM, take_error, &refusal);
+	if (!err)
+		err = nl_send_auto(socket, message);
+	if (err >= 0)
+		err = nl_wait_for_ack(socket);
+	if (refusal.err)
+		return refusal.err;
+	return err < 0 ? genl_errno(err) : 0;
+}
+
+int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings,
+		       char reason[BITMEM_NL_REASON_LEN])
+{
+	struct nl_msg *message;
+	struct nl_sock *socket;
+	int family;
+	int err = genl_open(&socket, &family);
+
+	*reason = '\0';
+	if (err)
+		return err;
+	message = nlmsg_alloc();
+	if (!message || !genlmsg_put(message, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, 0,
+				     BITMEM_NL_CMD_POOL_SET, BITMEM_FAMILY_VERSION) ||
+	    nla_put_u32(message, BITMEM_A_POOL_INDEX, index))
+		err = -ENOMEM;
+	if (!err)
+		err = put_settings(message, settings);
+	if (!err)
+		err = request(socket, message, reason);
+	nlmsg_free(message);
+	nl_socket_free(socket);
+	return err;
+}
