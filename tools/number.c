@@ -5,10 +5,14 @@
  */
 #include "number.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "output.h"
+
+#define MAX_SECONDS 31536000.0
 
 static int unit_shift(const char *suffix)
 {
@@ -44,5 +48,23 @@ int number_parse(const char *option, const char *text, uint64_t min, uint64_t ma
 		return -1;
 	}
 	*value = number;
+	return 0;
+}
+
+int number_seconds(const char *option, const char *text, double min, double *seconds)
+{
+	char *end;
+
+	errno = 0;
+	*seconds = strtod(text, &end);
+	if (errno || end == text || *end || !(*seconds >= 0)) {
+		output_error("%s: not a number of seconds: %s", option, text);
+		return -1;
+	}
+	if (*seconds < min || *seconds > MAX_SECONDS) {
+		output_error("%s: not between %g and %.0f seconds: %s", option, min, MAX_SECONDS,
+			     text);
+		return -1;
+	}
 	return 0;
 }

@@ -18,4 +18,10 @@
  */
 int number_parse(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *value);
 
+/*
+ * Reads a number of seconds, which may have a fraction; @min at least, a year at most. 0, or
+ * -1 after saying on stderr what is wrong with the value of @option.
+ */
+int number_seconds(const char *option, const char *text, double min, double *seconds);
+
 #endif /* TOOLS_NUMBER_H */
