@@ -50,7 +50,7 @@ static json_t *processes_json(const struct held_file *file)
 	return array;
 }
 
-static json_t *buffer_json(const struct held_buffer *buffer)
+static json_t *buffer_json(const struct held_buffer *buffer, bool told)
 {
 	json_t *object = json_object();
 
@@ -59,6 +59,9 @@ static json_t *buffer_json(const struct held_buffer *buffer)
 	output_json_set(&object, "age_ms", output_json_u64(buffer->age_ms));
 	output_json_set(&object, "mappings", output_json_u64(buffer->mappings));
 	output_json_set(&object, "tag", output_json_text(buffer->tag));
+	output_json_set(&object, "exports", told ? output_json_u64(buffer->exports) : json_null());
+	output_json_set(&object, "name",
+			*buffer->name ? output_json_text(buffer->name) : json_null());
 	return object;
 }
 
@@ -67,8 +70,19 @@ static json_t *buffers_json(const struct held_file *file)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < file->n_list; i++)
-		output_json_append(&array, buffer_json(&file->list[i]));
+		output_json_append(&array, buffer_json(&file->list[i], file->told));
 	return array;
+}
+
+/* Whether is known how many buffers are exported, and published. */
+static bool is_told(const struct held_file *file)
+{
+	return file->told || !file->buffers;
+}
+
+static json_t *count_json(const struct held_file *file, uint64_t count)
+{
+	return is_told(file) ? output_json_u64(count) : json_null();
 }
 
 static json_t *file_json(const struct held_file *file)
@@ -82,6 +96,8 @@ static json_t *file_json(const struct held_file *file)
 	output_json_set(&object, "bytes", output_json_u64(file->bytes));
 	output_json_set(&object, "peak_bytes", output_json_u64(file->peak_bytes));
 	output_json_set(&object, "age_ms", output_json_u64(file->age_ms));
+	output_json_set(&object, "exported", count_json(file, file->exported));
+	output_json_set(&object, "published", count_json(file, file->published));
 	output_json_set(&object, "buffer_list", buffers_json(file));
 	return object;
 }
@@ -162,6 +178,14 @@ static void tags_cell(struct table *table, const struct held_file *file)
 	table_cell(table, "%s", text);
 }
 
+static void count_cell(struct table *table, const struct held_file *file, uint64_t count)
+{
+	if (is_told(file))
+		table_cell(table, "%" PRIu64, count);
+	else
+		table_cell(table, "-");
+}
+
 static void add_file(struct table *table, const struct held_file *file)
 {
 	char size[TEXT_SIZE_LEN];
@@ -174,6 +198,8 @@ static void add_file(struct table *table, const struct held_file *file)
 	table_cell(table, "%s", text_size(file->bytes, size));
 	table_cell(table, "%s", text_size(file->peak_bytes, size));
 	table_cell(table, "%s", text_age(file->age_ms, age));
+	count_cell(table, file, file->exported);
+	count_cell(table, file, file->published);
 	tags_cell(table, file);
 }
 
@@ -188,6 +214,8 @@ static void add_mapper(struct table *table, const struct mapper *mapper)
 	table_cell(table, "%s", text_size(mapper->bytes, size));
 	table_cell(table, "-");
 	table_cell(table, "-");
+	table_cell(table, "-");
+	table_cell(table, "-");
 	table_cell(table, "(mapped, descriptor closed)");
 }
 
@@ -197,8 +225,9 @@ static void add_header(struct table *table)
 		const char *name;
 		bool right;
 	} columns[] = {
-		{"FILE", true},	 {"PID", false}, {"COMM", false}, {"BUFFERS", true},
-		{"BYTES", true}, {"PEAK", true}, {"AGE", true},	  {"TAG", false},
+		{"FILE", true},	     {"PID", false}, {"COMM", false}, {"BUFFERS", true},
+		{"BYTES", true},     {"PEAK", true}, {"AGE", true},   {"EXPORTED", true},
+		{"PUBLISHED", true}, {"TAG", false},
 	};
 
 	for (size_t i = 0; i < sizeof(columns) / sizeof(columns[0]); i++) {
@@ -210,7 +239,7 @@ static void add_header(struct table *table)
 
 static int print_table(const struct holders *holders)
 {
-	struct table *table = table_new(8);
+	struct table *table = table_new(10);
 	int err;
 
 	if (!table)

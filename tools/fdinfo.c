@@ -15,7 +15,7 @@
 
 static int add_buffer(struct held_file *file, const char *value)
 {
-	struct held_buffer buffer;
+	struct held_buffer buffer = {0};
 	struct held_buffer *list;
 	int tag = 0;
 

@@ -6,6 +6,7 @@
 #ifndef TOOLS_HOLDERS_H
 #define TOOLS_HOLDERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,6 +25,9 @@ struct held_buffer {
 	uint64_t mappings;
 	/* Escaped by the kernel. */
 	char tag[128];
+	/* DMA-bufs that refer to it, and its name, escaped likewise, if netlink tells. */
+	uint64_t exports;
+	char name[256];
 };
 
 /* A struct file: one open() of the device, however many descriptors lead to it. */
@@ -34,6 +38,10 @@ struct held_file {
 	uint64_t peak_bytes;
 	uint64_t age_ms;
 	uint64_t owner;
+	/* Whether netlink told of its buffers: how many are exported, and have a name. */
+	bool told;
+	uint64_t exported;
+	uint64_t published;
 	/* The first buffers; there may be more than are listed. */
 	struct held_buffer *list;
 	size_t n_list;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Files that /proc does not show, put together from the kernel's list of buffers.
+ * What /proc does not show, put together from the kernel's list of buffers.
  */
 #include "unseen.h"
 
@@ -72,23 +72,28 @@ static int list_buffer(struct held_file *file, const struct bitmem_nl_buffer *bu
 		.bytes = buffer->length,
 		.age_ms = buffer->age_ns / 1000000,
 		.mappings = buffer->mappings,
+		.exports = buffer->exports,
 	};
 	escape_tag(buffer->tag, list[file->n_list].tag, sizeof(list->tag));
+	escape_tag(buffer->name, list[file->n_list].name, sizeof(list->name));
 	file->n_list++;
 	return 0;
 }
 
-static int take_buffer(const struct bitmem_nl_buffer *buffer, void *data)
+/* What fdinfo does not tell of a buffer. */
+static void add_rest(struct held_file *file, const struct bitmem_nl_buffer *buffer)
 {
-	struct search *search = data;
-	struct held_file *file = find_file(search, buffer->file);
+	for (size_t i = 0; i < file->n_list; i++) {
+		if (file->list[i].id != buffer->id)
+			continue;
+		file->list[i].exports = buffer->exports;
+		escape_tag(buffer->name, file->list[i].name, sizeof(file->list[i].name));
+		return;
+	}
+}
 
-	if (file && (size_t)(file - search->holders->files) < search->seen)
-		return 0;
-	if (!file)
-		file = new_file(search->holders, buffer);
-	if (!file)
-		return -ENOMEM;
+static int add_unseen(struct held_file *file, const struct bitmem_nl_buffer *buffer)
+{
 	file->buffers++;
 	file->bytes += buffer->resident;
 	/* What is not known of the file is at least so much. */
@@ -96,6 +101,24 @@ static int take_buffer(const struct bitmem_nl_buffer *buffer, void *data)
 	if (file->age_ms < buffer->age_ns / 1000000)
 		file->age_ms = buffer->age_ns / 1000000;
 	return list_buffer(file, buffer);
+}
+
+static int take_buffer(const struct bitmem_nl_buffer *buffer, void *data)
+{
+	struct search *search = data;
+	struct held_file *file = find_file(search, buffer->file);
+
+	if (!file)
+		file = new_file(search->holders, buffer);
+	if (!file)
+		return -ENOMEM;
+	file->told = true;
+	file->exported += buffer->exports > 0;
+	file->published += *buffer->name != '\0';
+	if ((size_t)(file - search->holders->files) >= search->seen)
+		return add_unseen(file, buffer);
+	add_rest(file, buffer);
+	return 0;
 }
 
 int unseen_add(struct holders *holders)
