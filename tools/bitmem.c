@@ -20,6 +20,7 @@ static const struct command *const commands[] = {
 	&cmd_load,
 	&cmd_info,
 	&cmd_ps,
+	&cmd_pools,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

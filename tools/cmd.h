@@ -25,6 +25,7 @@ struct command {
 
 extern const struct command cmd_info;
 extern const struct command cmd_load;
+extern const struct command cmd_pools;
 extern const struct command cmd_ps;
 
 /* Prints the usage on stdout. Returns the exit status. */
