@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
 	&cmd_info,
 	&cmd_ps,
 	&cmd_pools,
+	&cmd_monitor,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

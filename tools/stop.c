@@ -6,8 +6,11 @@
  */
 #include "stop.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <time.h>
 
 static volatile sig_atomic_t caught;
 
@@ -30,17 +33,42 @@ int stop_signal(void)
 	return caught;
 }
 
-int stop_wait(void)
+/* What is between a look at @caught and going to sleep is not to be missed. */
+static void block(sigset_t *before)
 {
 	sigset_t blocked;
-	sigset_t before;
 
 	sigemptyset(&blocked);
 	sigaddset(&blocked, SIGINT);
 	sigaddset(&blocked, SIGTERM);
-	sigprocmask(SIG_BLOCK, &blocked, &before);
+	sigprocmask(SIG_BLOCK, &blocked, before);
+}
+
+int stop_wait(void)
+{
+	sigset_t before;
+
+	block(&before);
 	while (!caught)
 		sigsuspend(&before);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return caught;
+}
+
+int stop_poll(int fd, double seconds)
+{
+	struct pollfd pfd = {.fd = fd, .events = POLLIN};
+	struct timespec timeout = {0};
+	sigset_t before;
+	int n = 0;
+
+	if (seconds > 0) {
+		timeout.tv_sec = (time_t)seconds;
+		timeout.tv_nsec = (long)((seconds - (double)timeout.tv_sec) * 1e9);
+	}
+	block(&before);
+	if (!caught)
+		n = ppoll(&pfd, 1, seconds < 0 ? NULL : &timeout, &before);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return n < 0 && errno == EINTR ? 0 : n;
 }

@@ -14,4 +14,11 @@ int stop_signal(void);
 /* Sleeps until a signal has come. Returns it. */
 int stop_wait(void);
 
+/*
+ * Sleeps until @fd (-1: none) can be read from or is at its end, or @seconds (below 0: any
+ * time) are over, or a signal has come, be it before. 1 if there is something to read, else
+ * 0; -1 with errno.
+ */
+int stop_poll(int fd, double seconds);
+
 #endif /* TOOLS_STOP_H */
