@@ -21,6 +21,7 @@ static const struct command *const commands[] = {
 	&cmd_info,
 	&cmd_ps,
 	&cmd_pools,
+	&cmd_map,
 	&cmd_monitor,
 };
 

@@ -25,6 +25,7 @@ struct command {
 
 extern const struct command cmd_info;
 extern const struct command cmd_load;
+extern const struct command cmd_map;
 extern const struct command cmd_monitor;
 extern const struct command cmd_pools;
 extern const struct command cmd_ps;

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * bitmem map: the memory of the pools as a picture.
+ */
+#include <getopt.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "device.h"
+#include "map.h"
+#include "map_text.h"
+#include "number.h"
+#include "output.h"
+#include "picture.h"
+
+#define DEFAULT_COLUMNS 80
+#define MIN_COLUMNS	20
+#define MAX_COLUMNS	1000
+
+enum when {
+	WHEN_AUTO,
+	WHEN_ALWAYS,
+	WHEN_NEVER,
+};
+
+struct options {
+	bool json;
+	enum when colour;
+	uint64_t columns; /* 0: as the terminal has */
+	const char *svg;
+	const char *png;
+};
+
+/* --- JSON --- */
+
+static json_t *share_json(const struct map *map, unsigned int kind, uint64_t bytes)
+{
+	json_t *object = json_object();
+
+	output_json_set(&object, "kind", json_string(map_kind_name(kind)));
+	output_json_set(&object, "what", output_json_text(map->legend[kind].text));
+	output_json_set(&object, "bytes", output_json_u64(bytes));
+	return object;
+}
+
+static json_t *node_json(const struct map *map, const struct map_node *node)
+{
+	json_t *object = json_object();
+	json_t *shares = json_array();
+
+	for (unsigned int i = 0; i < MAP_KINDS; i++) {
+		if (node->bytes[i])
+			output_json_append(&shares, share_json(map, i, node->bytes[i]));
+	}
+	output_json_set(&object, "node", json_integer(node->node));
+	output_json_set(&object, "pools", json_string(node->pools));
+	output_json_set(&object, "capacity", output_json_u64(node->capacity));
+	output_json_set(&object, "free", output_json_u64(node->free));
+	output_json_set(&object, "whole", output_json_u64(node->whole));
+	output_json_set(&object, "split", output_json_u64(node->split));
+	output_json_set(&object, "shares", shares);
+	return object;
+}
+
+static int print_json(const struct map *map)
+{
+	json_t *object = json_object();
+	json_t *nodes = json_array();
+
+	for (size_t i = 0; i < map->n_nodes; i++)
+		output_json_append(&nodes, node_json(map, &map->nodes[i]));
+	output_json_set(&object, "superblock_size", output_json_u64(map->superblock));
+	output_json_set(&object, "owners_told", json_boolean(map->owners));
+	output_json_set(&object, "nodes", nodes);
+	return output_json(object);
+}
+
+/* --- terminal --- */
+
+static bool wants_colour(enum when colour)
+{
+	const char *no_color = getenv("NO_COLOR");
+	const char *term = getenv("TERM");
+
+	if (colour != WHEN_AUTO)
+		return colour == WHEN_ALWAYS;
+	return isatty(STDOUT_FILENO) && !(no_color && *no_color) && term && *term &&
+	       strcmp(term, "dumb") != 0;
+}
+
+static unsigned int columns_of(const struct options *options)
+{
+	struct winsize size;
+
+	if (options->columns)
+		return (unsigned int)options->columns;
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || size.ws_col < MIN_COLUMNS)
+		return DEFAULT_COLUMNS;
+	return size.ws_col;
+}
+
+static int print_text(const struct map *map, const struct options *options)
+{
+	struct map_style style = {
+		.colour = wants_colour(options->colour),
+		.columns = columns_of(options),
+	};
+
+	/* Only to learn what the terminal shows; numbers stay as they are. */
+	setlocale(LC_CTYPE, "");
+	style.blocks = style.colour && !strcmp(nl_langinfo(CODESET), "UTF-8");
+	return map_print(map, &style);
+}
+
+/* --- the command --- */
+
+static int show(const struct map *map, const struct options *options)
+{
+	int err = 0;
+
+	if (options->svg)
+		err = picture_save(map, PICTURE_SVG, options->svg);
+	if (options->png && !err)
+		err = picture_save(map, PICTURE_PNG, options->png);
+	if (err)
+		return err;
+	if (options->json)
+		return print_json(map);
+	return options->svg || options->png ? 0 : print_text(map, options);
+}
+
+static int parse_when(const char *text, enum when *when)
+{
+	static const char *const names[] = {"auto", "always", "never"};
+
+	for (unsigned int i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(text, names[i])) {
+			*when = (enum when)i;
+			return 0;
+		}
+	}
+	output_error("--color: not auto, always or never: %s", text);
+	return -1;
+}
+
+static int take_option(struct options *options, int option)
+{
+	switch (option) {
+	case 'j':
+		options->json = true;
+		return -1;
+	case 's':
+		options->svg = optarg;
+		return -1;
+	case 'p':
+		options->png = optarg;
+		return -1;
+	case 'c':
+		return parse_when(optarg, &options->colour) ? command_usage_error(&cmd_map) : -1;
+	case 'w':
+		if (number_parse("--width", optarg, MIN_COLUMNS, MAX_COLUMNS, &options->columns))
+			return command_usage_error(&cmd_map);
+		return -1;
+	case 'h':
+		return command_help(&cmd_map);
+	default:
+		return command_usage_error(&cmd_map);
+	}
+}
+
+/* -1 to go on, else the exit status. */
+static int parse(int argc, char **argv, struct options *options)
+{
+	static const struct option longs[] = {
+		{"json", no_argument, NULL, 'j'},
+		{"svg", required_argument, NULL, 's'},
+		{"png", required_argument, NULL, 'p'},
+		{"color", required_argument, NULL, 'c'},
+		{"width", required_argument, NULL, 'w'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int status = -1;
+	int option;
+
+	while (status < 0 && (option = getopt_long(argc, argv, "h", longs, NULL)) != -1)
+		status = take_option(options, option);
+	if (status < 0 && optind < argc) {
+		output_error("map takes no arguments: %s", argv[optind]);
+		return command_usage_error(&cmd_map);
+	}
+	return status;
+}
+
+static int run(int argc, char **argv)
+{
+	struct options options = {0};
+	struct device device;
+	struct map map;
+	int status = parse(argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+	if (device_open(&device))
+		return EXIT_FAILURE;
+	status = map_read(&device, &map);
+	device_close(&device);
+	if (status)
+		return EXIT_FAILURE;
+	status = show(&map, &options) ? EXIT_FAILURE : EXIT_SUCCESS;
+	map_free(&map);
+	return status;
+}
+
+const struct command cmd_map = {
+	.name = "map",
+	.run = run,
+	.summary = "draw the pools' memory by state and owner",
+	.usage = "[--color WHEN] [--width COLUMNS] [--svg FILE] [--png FILE] [--json]\n"
+		 "\n"
+		 "A cell stands for a superblock, or for several if there are many. Root sees\n"
+		 "whose all memory is, others where their own is.\n"
+		 "\n"
+		 "  --color WHEN     auto (the default), always or never\n"
+		 "  --width COLUMNS  of the picture; else that of the terminal, or 80\n"
+		 "  --svg FILE       draw into a file instead\n"
+		 "  --png FILE       likewise\n"
+		 "  --json           print one JSON object, with exact bytes\n",
+};

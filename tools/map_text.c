@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Rows of cells under a line for each node, and a legend.
+ */
+#include "map_text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "output.h"
+#include "text.h"
+
+#define MAX_ROWS 16
+#define MARGIN	 2
+/* Rows are as long as a multiple of this, so that they can be counted by eye. */
+#define STEP 8
+
+static const char *glyph(unsigned int kind)
+{
+	switch (kind) {
+	case MAP_QUARANTINED:
+		return "▓";
+	case MAP_RETIRED:
+		return "×";
+	case MAP_DIRTY:
+		return "▒";
+	case MAP_ZEROED:
+		return "□";
+	case MAP_MISSING:
+		return "·";
+	default:
+		return "■";
+	}
+}
+
+static void print_cells(const struct map_style *style, unsigned int kind, size_t n)
+{
+	if (style->colour)
+		printf("\033[38;5;%um", map_kind_colour(kind));
+	for (size_t i = 0; i < n; i++) {
+		if (style->blocks)
+			fputs(glyph(kind), stdout);
+		else
+			putchar(map_kind_letter(kind));
+	}
+	if (style->colour)
+		fputs("\033[0m", stdout);
+}
+
+static void print_node_line(const struct map_node *node)
+{
+	char capacity[TEXT_SIZE_LEN];
+	char free[TEXT_SIZE_LEN];
+	char whole[TEXT_SIZE_LEN];
+	char split[TEXT_SIZE_LEN];
+
+	printf("node %u, %s: %s, %s free", node->node, node->pools,
+	       text_size(node->capacity, capacity), text_size(node->free, free));
+	if (node->free)
+		printf(" (%s in whole superblocks)", text_size(node->whole, whole));
+	if (node->split)
+		printf(", %s split", text_size(node->split, split));
+	putchar('\n');
+}
+
+static void print_rows(const struct map_node *node, const struct map_style *style, uint64_t unit,
+		       size_t row)
+{
+	size_t cells[MAP_KINDS];
+	size_t total = map_share(node, unit, cells);
+	unsigned int kind = 0;
+	size_t at = 0;
+
+	while (at < total) {
+		size_t n = row - at % row;
+
+		for (; !cells[kind]; kind++)
+			;
+		if (n > cells[kind])
+			n = cells[kind];
+		if (at % row == 0)
+			printf("%*s", MARGIN, "");
+		print_cells(style, kind, n);
+		cells[kind] -= n;
+		at += n;
+		if (at % row == 0 || at == total)
+			putchar('\n');
+	}
+}
+
+static void print_legend(const struct map *map, const struct map_style *style)
+{
+	char size[TEXT_SIZE_LEN];
+	size_t widest = 0;
+
+	for (unsigned int i = 0; i < MAP_KINDS; i++) {
+		if (map->legend[i].bytes && text_width(map->legend[i].text) > widest)
+			widest = text_width(map->legend[i].text);
+	}
+	for (unsigned int i = 0; i < MAP_KINDS; i++) {
+		const struct map_legend *legend = &map->legend[i];
+
+		if (!legend->bytes)
+			continue;
+		printf("%*s", MARGIN, "");
+		print_cells(style, i, 1);
+		printf(" %s%*s  %10s\n", legend->text, (int)(widest - text_width(legend->text)), "",
+		       text_size(legend->bytes, size));
+	}
+}
+
+static void print_scale(const struct map *map, uint64_t unit)
+{
+	char size[TEXT_SIZE_LEN];
+	uint64_t superblocks = unit / map->superblock;
+
+	printf("A cell is %s", text_size(unit, size));
+	if (superblocks > 1)
+		printf(", %llu superblocks", (unsigned long long)superblocks);
+	else
+		fputs(", a superblock", stdout);
+	puts("; cells show shares, not places.");
+	if (!map->owners)
+		puts("Netlink does not reach here, so nothing is told of owners.");
+}
+
+int map_print(const struct map *map, const struct map_style *style)
+{
+	size_t row = style->columns > MARGIN + STEP ? style->columns - MARGIN : STEP;
+	uint64_t unit;
+
+	row -= row % STEP;
+	unit = map_unit(map, row * MAX_ROWS);
+	for (size_t i = 0; i < map->n_nodes; i++) {
+		print_node_line(&map->nodes[i]);
+		print_rows(&map->nodes[i], style, unit, row);
+		putchar('\n');
+	}
+	print_legend(map, style);
+	putchar('\n');
+	print_scale(map, unit);
+	return output_flush();
+}

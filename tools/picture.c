@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Pictures are drawn in memory and written when they are complete, so that a file is not
+ * touched for nothing.
+ */
+#include "picture.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "output.h"
+
+/* Beside the libraries of where the program is installed. */
+#define DRAWER "$ORIGIN/../lib/bitmem/picture.so"
+
+struct bytes {
+	unsigned char *data;
+	size_t length;
+	size_t room;
+};
+
+static int keep(const unsigned char *data, size_t length, void *to)
+{
+	struct bytes *bytes = to;
+	unsigned char *larger;
+	size_t room = bytes->room ? bytes->room : 64 << 10;
+
+	while (room - bytes->length < length)
+		room *= 2;
+	if (room > bytes->room) {
+		larger = realloc(bytes->data, room);
+		if (!larger)
+			return -1;
+		bytes->data = larger;
+		bytes->room = room;
+	}
+	memcpy(bytes->data + bytes->length, data, length);
+	bytes->length += length;
+	return 0;
+}
+
+static int write_all(int fd, const struct bytes *bytes)
+{
+	size_t done = 0;
+
+	while (done < bytes->length) {
+		ssize_t n = write(fd, bytes->data + done, bytes->length - done);
+
+		if (n < 0)
+			return -1;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+static int write_file(const char *path, const struct bytes *bytes)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	int err = fd < 0 || write_all(fd, bytes) ? errno : 0;
+
+	if (fd >= 0 && close(fd) && !err)
+		err = errno;
+	if (!err)
+		return 0;
+	output_error("%s: %s", path, strerror(err));
+	return -1;
+}
+
+static int draw(const struct map *map, enum picture_format format, void *drawer,
+		struct bytes *bytes)
+{
+	void *symbol = dlsym(drawer, "picture_draw");
+	__typeof__(picture_draw) *function;
+	const char *wrong = "this is another version of it";
+
+	memcpy(&function, &symbol, sizeof(function));
+	if (function)
+		wrong = function(map, format, keep, bytes);
+	if (!wrong)
+		return 0;
+	output_error("picture: %s", wrong);
+	return -1;
+}
+
+int picture_save(const struct map *map, enum picture_format format, const char *path)
+{
+	void *drawer = dlopen(DRAWER, RTLD_NOW | RTLD_LOCAL);
+	struct bytes bytes = {0};
+	int err;
+
+	if (!drawer) {
+		output_error("pictures cannot be drawn here: %s (is libcairo2 installed?)",
+			     dlerror());
+		return -1;
+	}
+	err = draw(map, format, drawer, &bytes);
+	if (!err)
+		err = write_file(path, &bytes);
+	/* The drawer stays: what it uses keeps caches, for the next picture too. */
+	free(bytes.data);
+	return err;
+}
