@@ -14,7 +14,7 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Debian packages, for what the build needs and for what the tests and guests need.
 DEPS_BUILD := build-essential pkg-config liburing-dev libcairo2-dev libjansson-dev \
-	libnl-3-dev libnl-genl-3-dev libssl-dev scdoc
+	libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev scdoc
 DEPS_TEST  := apt bc binutils bison ca-certificates ccache coccinelle cpio \
 	debian-archive-keyring dkms e2fsprogs flex g++ gcc-12 gcc-12-aarch64-linux-gnu gcovr git \
 	kmod libc6-dev-arm64-cross libelf-dev linux-headers-amd64 make perl python3 python3-yaml \

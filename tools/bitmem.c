@@ -22,6 +22,7 @@ static const struct command *const commands[] = {
 	&cmd_ps,
 	&cmd_pools,
 	&cmd_map,
+	&cmd_top,
 	&cmd_monitor,
 };
 

@@ -29,6 +29,7 @@ extern const struct command cmd_map;
 extern const struct command cmd_monitor;
 extern const struct command cmd_pools;
 extern const struct command cmd_ps;
+extern const struct command cmd_top;
 
 /* Prints the usage on stdout. Returns the exit status. */
 int command_help(const struct command *command);
