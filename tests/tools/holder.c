@@ -7,6 +7,8 @@
  *   holder flight	a file that is on its way through a socket, and nowhere else
  *   holder many	more buffers than the kernel lists
  *   holder tag		a buffer with a tag that no terminal should see as it is
+ *   holder share-out	a buffer that is exported, and one that has a name
+ *   holder churn	none: opens and closes the device with a buffer, 4000 times, and ends
  *
  * Prints "ready BYTES PID..." when it holds them, and stays until it is killed. It
  * uses the ioctls alone, not libbitmem.
@@ -26,6 +28,7 @@
 
 #define LENGTH	(3u << 20)
 #define BUFFERS 70
+#define CHURNS	4000
 
 static void die(const char *what)
 {
@@ -43,8 +46,7 @@ static int open_device(void)
 	return fd;
 }
 
-/* Returns the offset to map. */
-static off_t alloc(int fd, size_t length, const char *tag)
+static struct bitmem_alloc alloc_buffer(int fd, size_t length, const char *tag)
 {
 	struct bitmem_alloc alloc = {
 		.size = sizeof(alloc),
@@ -55,7 +57,13 @@ static off_t alloc(int fd, size_t length, const char *tag)
 	memcpy(alloc.tag, tag, strnlen(tag, sizeof(alloc.tag) - 1));
 	if (ioctl(fd, BITMEM_ALLOC, &alloc))
 		die("ALLOC");
-	return (off_t)alloc.out_offset;
+	return alloc;
+}
+
+/* Returns the offset to map. */
+static off_t alloc(int fd, size_t length, const char *tag)
+{
+	return (off_t)alloc_buffer(fd, length, tag).out_offset;
 }
 
 static void stay(size_t bytes, pid_t other)
@@ -154,6 +162,34 @@ static void hold_tagged(void)
 	stay(LENGTH, 0);
 }
 
+static void hold_shared_out(void)
+{
+	struct bitmem_export export = {.size = sizeof(export)};
+	struct bitmem_publish publish = {.size = sizeof(publish), .mode = 0600, .name = "a name"};
+	int fd = open_device();
+
+	export.id = alloc_buffer(fd, LENGTH, "exported").out_id;
+	publish.id = alloc_buffer(fd, LENGTH, "published").out_id;
+	if (ioctl(fd, BITMEM_EXPORT, &export))
+		die("EXPORT");
+	if (ioctl(fd, BITMEM_PUBLISH, &publish))
+		die("PUBLISH");
+	stay(2 * LENGTH, 0);
+}
+
+static void churn(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (int i = 0; i < CHURNS; i++) {
+		int fd = open_device();
+
+		alloc(fd, page, "churn");
+		close(fd);
+	}
+	exit(EXIT_SUCCESS);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -161,13 +197,14 @@ int main(int argc, char **argv)
 		void (*hold)(void);
 	} ways[] = {
 		{"share", hold_shared}, {"map", hold_mapped}, {"flight", hold_in_flight},
-		{"many", hold_many},	{"tag", hold_tagged},
+		{"many", hold_many},	{"tag", hold_tagged},	{"share-out", hold_shared_out},
+		{"churn", churn},
 	};
 
 	for (size_t i = 0; argc == 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (!strcmp(argv[1], ways[i].name))
 			ways[i].hold();
 	}
-	fputs("usage: holder share|map|flight|many|tag\n", stderr);
+	fputs("usage: holder share|map|flight|many|tag|share-out|churn\n", stderr);
 	return 2;
 }
