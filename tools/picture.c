@@ -8,14 +8,15 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "output.h"
 
-/* Beside the libraries of where the program is installed. */
-#define DRAWER "$ORIGIN/../lib/bitmem/picture.so"
+/* Where the program is installed: beside its bin/. */
+#define DRAWER "lib/bitmem/picture.so"
 
 struct bytes {
 	unsigned char *data;
@@ -86,17 +87,34 @@ static int draw(const struct map *map, enum picture_format format, void *drawer,
 	return -1;
 }
 
+/* NULL after saying on stderr what failed. */
+static void *load_drawer(void)
+{
+	char path[PATH_MAX + sizeof(DRAWER)];
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+	void *drawer;
+
+	/* PREFIX/bin/bitmem: what is behind PREFIX/ is replaced. */
+	for (int i = 0; i < 2; i++) {
+		while (n > 0 && path[n - 1] != '/')
+			n--;
+		n -= i == 0;
+	}
+	strcpy(path + (n > 0 ? n : 0), DRAWER);
+	drawer = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!drawer)
+		output_error("pictures cannot be drawn: %s (is libcairo2 installed?)", dlerror());
+	return drawer;
+}
+
 int picture_save(const struct map *map, enum picture_format format, const char *path)
 {
-	void *drawer = dlopen(DRAWER, RTLD_NOW | RTLD_LOCAL);
 	struct bytes bytes = {0};
+	void *drawer = load_drawer();
 	int err;
 
-	if (!drawer) {
-		output_error("pictures cannot be drawn here: %s (is libcairo2 installed?)",
-			     dlerror());
+	if (!drawer)
 		return -1;
-	}
 	err = draw(map, format, drawer, &bytes);
 	if (!err)
 		err = write_file(path, &bytes);
