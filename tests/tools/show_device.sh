@@ -158,7 +158,7 @@ on_terminal 80x24 -- env NO_COLOR=1 LC_ALL=C.UTF-8 bitmem map
 check "map: NO_COLOR" eval 'has "$OUT" "^status 0" && has "$OUT" AAA && ! has "$OUT" x1b'
 on_terminal 80x24 -- env TERM=dumb bitmem map
 check "map: a dumb terminal" eval 'has "$OUT" "^status 0" && has "$OUT" AAA && ! has "$OUT" x1b'
-on_terminal 42x24 -- bitmem map
+on_terminal 42x24 -- env NO_COLOR=1 bitmem map
 check "map: as wide as the terminal" has "$OUT" '\\x0a  [^ ]\{40\}\\x0d'
 
 if [ -d "$DATA/fonts" ]; then
@@ -241,7 +241,8 @@ done
 on_terminal 80x24 -- env TERM=nonsense bitmem top
 check "top: a terminal of no known kind" has "$OUT" 'bitmem: TERM: .*: nonsense '
 check "top: which is a failure" has "$OUT" '^status 1'
-end_holder map
+kill -KILL "$pid"
+await "$pid"
 pid=$first
 
 # --- monitor ---
@@ -267,16 +268,21 @@ start_monitor bitmem monitor --timeout 300
 bitmem load --backend device "$WORK/large.safetensors" >/dev/null 2>&1
 wait_for 20 grep -q exhausted "$OUT"
 check "monitor: a line for refused requests, at once" has "$OUT" '  exhausted   pool 0, node 0: [0-9]* request.* refused, the last for '
-top=$(show_settings | sed -n 's/^--max //p')
 run_quietly()
 {
 	"$@" >/dev/null 2>&1
 }
-run_quietly bitmem pools --pool 0 --high "$top" --low "$top"
+# Whatever is taken of a pool brings it below such a watermark.
+most=$(echo "$defaults" | sed -n 's/^--max //p')
+run_quietly bitmem pools --pool 0 --high "$most" --low "$most"
+bitmem load --hold --node 0 "$DATA/models/plain.gguf" >"$WORK/held" 2>&1 </dev/null &
+pid=$!
 wait_for 20 grep -q pressure "$OUT"
 check "monitor: a line for pressure" has "$OUT" '  pressure    pool 0, node 0: level low, '
 # shellcheck disable=SC2086 # options
 run_quietly bitmem pools --pool 0 $defaults
+kill -KILL "$pid"
+await "$pid"
 kill -INT $monitor
 await $monitor
 check "monitor: SIGINT ends it with 0" status_is 0
