@@ -182,6 +182,7 @@ static int put_pools(const struct view *view, int y)
 /* --- holders --- */
 
 #define HOLDER_FIGURES "%5s %7s %-15.15s %7s %10s %13s %7s %3s %3s %s"
+#define HOLDER_WIDTH   82
 
 static void put_holder_header(const struct view *view, int y)
 {
@@ -191,8 +192,8 @@ static void put_holder_header(const struct view *view, int y)
 		 "CHANGE", "AGE", "EXP", "PUB", "TAG");
 	put_line(y, A_REVERSE, line);
 	snprintf(line, sizeof(line), " by %s%s ", top_key_name(view->top->key),
-		 view->top->reverse ? ", reversed" : "");
-	if (COLS > (int)strlen(line) + 84) {
+		 view->top->reverse ? ", rev." : "");
+	if (COLS >= (int)strlen(line) + HOLDER_WIDTH) {
 		attrset(A_REVERSE | A_BOLD);
 		mvaddstr(y, COLS - (int)strlen(line), line);
 		attrset(A_NORMAL);
