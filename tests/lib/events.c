@@ -100,10 +100,16 @@ static int never(const struct bitmem_nl_buffer *buffer, void *data)
 	return -ENOTRECOVERABLE;
 }
 
+static const struct bitmem_nl_settings keep_all = {
+	.target = BITMEM_NL_KEEP, .max = BITMEM_NL_KEEP, .reserve = BITMEM_NL_KEEP,
+	.low = BITMEM_NL_KEEP, .high = BITMEM_NL_KEEP, .emergency = BITMEM_NL_KEEP,
+};
+
 /* Without the module, or where it does not show: ENOENT, and no descriptor is left open. */
 TEST(absent)
 {
 	int fd = device_open(), fds = test_fds();
+	char reason[BITMEM_NL_REASON_LEN];
 
 	if (fd >= 0) {
 		close(fd);
@@ -113,6 +119,8 @@ TEST(absent)
 	EXPECT_EQ(NULL, bitmem_events_open(0));
 	EXPECT_EQ(ENOENT, errno);
 	EXPECT_EQ(-ENOENT, bitmem_nl_buffers(never, NULL));
+	EXPECT_EQ(-ENOENT, bitmem_nl_pool_set(0, &keep_all, reason));
+	EXPECT_STREQ("", reason);
 	EXPECT_EQ(fds, test_fds());
 	EXPECT_FALSE(test_leaks());
 }
@@ -267,10 +275,76 @@ TEST_F(events, pools)
 	EXPECT_FALSE(sums.odd);
 }
 
+static int first_pool(const struct bitmem_nl_pool *pool, void *data)
+{
+	*(struct bitmem_nl_pool *)data = *pool;
+	return 1;
+}
+
+TEST_F(events, settings)
+{
+	struct bitmem_nl_settings set = keep_all;
+	struct bitmem_nl_pool pool, now;
+	char reason[BITMEM_NL_REASON_LEN];
+	int fds = test_fds();
+
+	if (geteuid())
+		SKIP(return, "needs CAP_SYS_ADMIN");
+	ASSERT_EQ(1, bitmem_nl_pools(first_pool, &pool));
+	set.low = pool.low;
+	set.high = pool.high;
+	set.emergency = pool.low + 1;
+	EXPECT_EQ(0, bitmem_nl_pool_set(pool.index, &set, reason));
+	EXPECT_STREQ("", reason);
+	ASSERT_EQ(1, bitmem_nl_pools(first_pool, &now));
+	EXPECT_EQ(pool.low, now.emergency);
+	EXPECT_EQ(pool.high, now.high);
+
+	set.emergency = pool.low + sysconf(_SC_PAGESIZE);
+	EXPECT_EQ(-EINVAL, bitmem_nl_pool_set(pool.index, &set, reason));
+	EXPECT_NE(NULL, strstr(reason, "emergency is above low"));
+	EXPECT_EQ(-EINVAL, bitmem_nl_pool_set(pool.index, &keep_all, reason));
+	EXPECT_NE(NULL, strstr(reason, "no setting"));
+	set.emergency = pool.emergency;
+	EXPECT_EQ(-ENOENT, bitmem_nl_pool_set(~0u, &set, reason));
+	EXPECT_NE(NULL, strstr(reason, "index: no such pool"));
+	EXPECT_EQ(0, bitmem_nl_pool_set(pool.index, &set, reason));
+	ASSERT_EQ(1, bitmem_nl_pools(first_pool, &now));
+	EXPECT_EQ(pool.emergency, now.emergency);
+	EXPECT_EQ(fds, test_fds());
+}
+
+/* In a child: another user has no capability. */
+static int set_as_another(const struct bitmem_nl_settings *set)
+{
+	char reason[BITMEM_NL_REASON_LEN];
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		int err = setuid(65534) ? 0 : bitmem_nl_pool_set(0, set, reason);
+
+		_exit(err == -EPERM && !strcmp(reason, "CAP_SYS_ADMIN is missing") ? 0 : 1);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
+}
+
+TEST_F(events, settings_of_others)
+{
+	struct bitmem_nl_settings set = keep_all;
+
+	if (geteuid())
+		SKIP(return, "needs another user");
+	set.low = 0;
+	EXPECT_EQ(0, set_as_another(&set));
+}
+
 struct search {
 	uint64_t offset;
 	int n;
 	struct bitmem_nl_buffer found;
+	/* Of what it has on nodes: the sum. */
+	uint64_t spread;
 };
 
 static int look(const struct bitmem_nl_buffer *buffer, void *data)
@@ -280,6 +354,8 @@ static int look(const struct bitmem_nl_buffer *buffer, void *data)
 	if (buffer->offset == search->offset) {
 		search->found = *buffer;
 		search->n++;
+		for (size_t i = 0; i < buffer->n_spread; i++)
+			search->spread += buffer->spread[i].bytes;
 	}
 	return 0;
 }
@@ -298,6 +374,7 @@ TEST_F(events, buffers)
 	ASSERT_EQ(1, search.n);
 	EXPECT_EQ(sysconf(_SC_PAGESIZE), search.found.length);
 	EXPECT_EQ(search.found.length, search.found.resident);
+	EXPECT_EQ(search.found.resident, search.spread);
 	EXPECT_EQ(geteuid(), search.found.uid);
 	EXPECT_EQ(getpid(), search.found.pid);
 	EXPECT_EQ(1, search.found.handles);
