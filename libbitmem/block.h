@@ -96,6 +96,20 @@ static inline bool bm_cache_spend(struct bm_cache *cache, size_t size)
 }
 
 /*
+ * bm_slot_fill() with the stamp, in halves: as slots are six bytes apart, four bytes often
+ * lie across eight, and AMD's processors lost more time on that store than on all the rest.
+ */
+static inline void bm_slot_stamp(const struct bitmem *ctx, struct bm_slot *slot, uint32_t state)
+{
+#ifdef __SANITIZE_THREAD__
+	bm_slot_fill(slot, state | bm_stamp(ctx));
+#else
+	__atomic_store_n(&slot->state, (uint16_t)(state | ctx->stamp_state), __ATOMIC_RELAXED);
+	__atomic_store_n(&slot->time, ctx->stamp_time, __ATOMIC_RELAXED);
+#endif
+}
+
+/*
  * Takes a slot of a cache that was entered, for @size bytes in all. False, and no change, if it is
  * not that easy.
  */
@@ -115,7 +129,7 @@ static inline bool bm_cache_take(const struct bitmem *ctx, struct bm_cache *cach
 	if (unlikely(bm_slot_is_owned(slot)) || unlikely(!bm_cache_spend(cache, size)))
 		return false;
 	stack->top--;
-	bm_slot_fill(slot, state | bm_stamp(ctx));
+	bm_slot_stamp(ctx, slot, state);
 	slot->size = (uint16_t)size;
 	return true;
 }

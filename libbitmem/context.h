@@ -35,7 +35,12 @@ struct bm_counters {
 
 struct bitmem {
 	/* For the fast paths. The stamp changes as time goes by, the rest does not. */
-	uint32_t stamp;		/* what a slot's state and time get besides owner and site */
+	union {
+		uint32_t stamp;	/* what a slot's state and time get besides owner and site */
+		struct {
+			uint16_t stamp_state, stamp_time;
+		};
+	};
 	struct bm_arena arena;
 	/* By (size + 63) / 64: where in a cache the stack for that size is. */
 	uint16_t bins[BM_SLAB_MAX / BM_ALIGN_MIN + 1];
