@@ -14,20 +14,20 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Debian packages, for what the build needs and for what the tests and guests need.
 DEPS_BUILD := build-essential pkg-config liburing-dev libcairo2-dev libjansson-dev \
-	libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev scdoc
+	libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev python3 scdoc
 DEPS_TEST  := apt bc binutils bison ca-certificates ccache coccinelle cpio \
 	debian-archive-keyring dkms e2fsprogs flex g++ gcc-12 gcc-12-aarch64-linux-gnu gcovr git \
-	kmod libc6-dev-arm64-cross libelf-dev linux-headers-amd64 make perl python3 python3-yaml \
-	qemu-system-arm qemu-system-x86 rsync shellcheck sparse util-linux xz-utils zstd
+	kmod libc6-dev-arm64-cross libelf-dev linux-headers-amd64 make mypy perl python3-numpy \
+	python3-yaml qemu-system-arm qemu-system-x86 rsync shellcheck sparse util-linux xz-utils zstd
 DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 valgrind
 
-.PHONY: all lib tools module tests native-tests deps demo check coverage soak bench-alloc \
+.PHONY: all lib tools python module tests native-tests deps demo check coverage soak bench-alloc \
 	bench-device kselftest vm-shell install clean help
 .DEFAULT_GOAL := all
 
-all: lib tools $(if $(wildcard $(KDIR)/Makefile),module)
+all: lib tools python $(if $(wildcard $(KDIR)/Makefile),module)
 
-## all          (default) lib, tools; module too where KDIR has kernel headers
+## all          (default) lib, tools, python; module too where KDIR has kernel headers
 help:
 	@sed -n 's/^## /  /p' Makefile
 
@@ -38,6 +38,10 @@ lib:
 ## tools        build/bin/bitmem
 tools: lib
 	+@$(MAKE) --no-print-directory -C tools
+
+## python       build/python/bitmem: the Python package
+python:
+	+@$(MAKE) --no-print-directory -C python
 
 ## module       build/kmod/host/bitmem.ko for the kernel of KDIR=
 module:
@@ -116,10 +120,11 @@ vm-shell: deps
 	+@$(MAKE) --no-print-directory lib tools
 	@tests/vm/shell -k $(or $(K),6.1)
 
-## install      library, headers and tool (DESTDIR=, PREFIX=/usr/local)
+## install      library, headers, tool and Python package (DESTDIR=, PREFIX=/usr/local)
 install: all
 	+@$(MAKE) --no-print-directory -C libbitmem install
 	+@$(MAKE) --no-print-directory -C tools install
+	+@$(MAKE) --no-print-directory -C python install
 
 ## clean        remove the build directory
 clean:
