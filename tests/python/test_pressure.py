@@ -137,9 +137,9 @@ class Levels(PoolCase):
         caught = []
         before, sys.unraisablehook = sys.unraisablehook, caught.append
         try:
-            self.pool.watch(Pressure.LOW, lambda _: 1 // 0)
-            self.press()
-            self.wait(lambda: caught)
+            with self.pool.watch(Pressure.LOW, lambda _: 1 // 0):
+                self.press()
+                self.wait(lambda: caught)
         finally:
             sys.unraisablehook = before
         self.assertIs(ZeroDivisionError, caught[0].exc_type)

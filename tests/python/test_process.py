@@ -10,6 +10,7 @@ import unittest
 import numpy
 
 import bitmem
+from bitmem import tracking
 from support import LIMIT, PoolCase, python
 
 
@@ -155,13 +156,14 @@ class Forks(PoolCase):
             tensor.numpy()[:] = i + 1
 
         def child():
+            context = self.pool._context
             for tensor in tensors:
                 tensor.close()
             tensors.clear()
             self.pool.close()
-            return self.pool.closed
+            return self.pool.closed, tracking.stats(context).live
 
-        self.assertEqual((0, "True"), self.child(child))
+        self.assertEqual((0, "(True, 4)"), self.child(child))
         self.pool.trim()
         self.assertTrue(all((tensor.numpy() == i + 1).all() for i, tensor in enumerate(tensors)))
         self.assertEqual(4, self.live())
@@ -208,9 +210,9 @@ class Ends(unittest.TestCase):
     """Nothing crashes when the interpreter ends, in whatever order things go."""
 
     def ends(self, source, env=None):
-        status, stdout, stderr = python(source, env=env)
+        # What was freed is overwritten, so that whoever uses it still is found out.
+        status, _, stderr = python(source, env={"PYTHONMALLOC": "debug", **(env or {})})
         self.assertEqual((0, ""), (status, stderr))
-        return stdout
 
     def test_everything_alive(self):
         self.ends("""

@@ -117,7 +117,7 @@ class AtExit(unittest.TestCase):
             tensor = pool.tensor(1000, "U8")
             # A reference that nobody can drop.
             bitmem._process.immortal(tensor)
-            """, env={"BITMEM_LEAKS": "1"})
+            """, env={"BITMEM_LEAKS": "1", "PYTHONMALLOC": "debug"})
         self.assertEqual(0, status, stderr)
         self.assertIn("1 live, 1000 bytes", stderr)
         self.assertIn("<string>:4 <module> (tensor, U8)", stderr)
