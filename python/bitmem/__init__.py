@@ -27,7 +27,7 @@ from .errors import (AccessError, BrokenError, ClosedError, EndError, Error, For
                      FormatError, InvalidError, NotFoundError, OutOfMemoryError, StaleError,
                      UnsupportedError, WaitError, WouldBlockError)
 from .model import Arrays, Entry, Info, Model, Progress, load
-from .pool import Pool
+from .pool import Part, Pool
 from .pressure import Pressure, Return, Strategy, Watch
 from .scope import Scope
 from .tensor import Tensor, Weak
@@ -62,8 +62,8 @@ def from_dlpack(source: _Any, pool: Pool) -> Tensor:
 __all__ = [
     "AccessError", "Arrays", "BrokenError", "Change", "ClosedError", "DType", "EndError", "Entry",
     "Error", "ForkedError", "FormatError", "Info", "InvalidError", "Live", "Mark", "Model",
-    "NotFoundError", "OutOfMemoryError", "Pool", "Pressure", "Progress", "Return", "Scope",
-    "Snapshot", "StaleError", "Stats", "Strategy", "Tensor", "UnsupportedError", "Usage",
+    "NotFoundError", "OutOfMemoryError", "Part", "Pool", "Pressure", "Progress", "Return",
+    "Scope", "Snapshot", "StaleError", "Stats", "Strategy", "Tensor", "UnsupportedError", "Usage",
     "WaitError", "Watch", "Weak", "WouldBlockError", "dtype", "dtypes", "from_dlpack",
     "library_version", "load", "open", "suspects",
 ]

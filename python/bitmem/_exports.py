@@ -47,7 +47,7 @@ def block(hold: Handle, address: int, nbytes: int) -> Any:
 
 
 def _empty(hold: Handle, letter: str, shape: tuple[int, ...]) -> memoryview:
-    """memoryview cannot give a buffer without bytes another shape, but ctypes has one."""
+    """memoryview cannot give a buffer without bytes another type and shape, but ctypes has one."""
     kind = _CTYPES[letter]
     for n in reversed(shape):
         kind = kind * n
@@ -60,10 +60,9 @@ def view(hold: Handle, address: int, dtype: DType, shape: tuple[int, ...],
          nbytes: int) -> memoryview:
     """The memory with its elements; flat and as bytes where memoryview cannot read those."""
     letter = dtype.format
-    if letter is None:
-        return memoryview(block(hold, address, nbytes)).cast("B")
     if not nbytes:
-        return _empty(hold, letter, shape)
-    # memoryview turns bytes into other elements, but nothing into anything from there.
+        known = letter in _CTYPES
+        return _empty(hold, letter if letter and known else "B", shape if known else (0,))
+    # memoryview turns bytes into other elements, but nothing else into those.
     flat = memoryview(block(hold, address, nbytes)).cast("B")
-    return flat.cast(letter, shape)
+    return flat if letter is None else flat.cast(letter, shape)

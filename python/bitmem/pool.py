@@ -7,7 +7,8 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Optional, Union
 
@@ -15,18 +16,28 @@ from . import _sites, dlpack, share, tracking
 from ._library import lib
 from ._process import Handle, prepared
 from ._structs import Compacted as CCompacted
-from ._structs import CError, Options, PoolOptions, PoolUsage
+from ._structs import MAX_POOLS, CError, Options, Policy, PoolOptions, PoolUsage
 from ._structs import Strategy as CStrategy
 from ._structs import StrategyStats
 from .dtypes import DType, DTypeLike, c_shape, dtype, dtypes, shape_of
-from .errors import InvalidError, check, closed, inherited
+from .errors import InvalidError, NotFoundError, check, closed, inherited
 from .pressure import Pressure, Strategy, Watch
 from .scope import Scope
 from .tensor import Tensor, _fail, _text
 
 BACKENDS = {"auto": 0, "device": 1, "memfd": 2}
 TRACKING = {"auto": 0, "counters": 1, "sites": 2, "full": 3}
+POLICIES = {"strict": 0, "fallback": 1, "interleave": 2}
 ALL = 0xffffffff
+
+
+@dataclass(frozen=True)
+class Part:
+    """Where a part of a pool has its memory: see Pool.add()."""
+
+    node: Optional[int]
+    width: int
+    bind: bool
 
 
 class Pool:
@@ -178,6 +189,35 @@ class Pool:
         check(lib.pool_add(self._own(), ctypes.byref(options), ctypes.byref(number)),
               "add", words)
         return number.value
+
+    def parts(self) -> list[Part]:
+        """Where each part's memory is, by its number."""
+        found: list[Part] = []
+        while True:
+            options = PoolOptions(size=ctypes.sizeof(PoolOptions))
+            try:
+                check(lib.pool_info(self._own(), len(found), ctypes.byref(options)), "part")
+            except NotFoundError:
+                return found
+            found.append(Part(None if options.node < 0 else options.node, options.width,
+                              bool(options.bind)))
+
+    def set_policy(self, kind: str = "strict", order: Sequence[int] = (), *,
+                   where: Optional[int] = None, level: Pressure = Pressure.HIGH) -> None:
+        """Where requests go that are made to a part, or to any: "strict": there and nowhere
+        else; "fallback": to others after it, from a pressure of `level` on before it takes more
+        memory; "interleave": to each of `order` in turn. Without an order the nearest come
+        first."""
+        policy, words = prepared(Policy, lib.policy_init), CError()
+        if len(order) > MAX_POOLS:
+            raise InvalidError(errno.EINVAL, f"order: {len(order)} parts, of {MAX_POOLS} at most")
+        policy.kind = _choice("kind", kind, POLICIES)
+        policy.nr_pools = len(order)
+        policy.pools[:len(order)] = [_fits("order", number, ALL) for number in order]
+        policy.level = _fits("level", level, 1 << 31)
+        policy.error = ctypes.pointer(words)
+        number = ALL if where is None else _fits("where", where, ALL)
+        check(lib.set_policy(self._own(), number, ctypes.byref(policy)), f"part {where}", words)
 
     def where(self, tensor: Tensor) -> int:
         """The number of the part that a tensor's memory is from."""

@@ -87,6 +87,24 @@ class Import(unittest.TestCase):
         env = self.changed("_functions.py", '"bitmem_trim":', '"bitmem_fly": (P, ()), "bitmem_trim":')
         self.assertIn("has no bitmem_fly()", self.refused(os.environ["BITMEM_LIBRARY"], env))
 
+    def test_without_numpy(self):
+        done = python("""
+            import sys
+            sys.modules["numpy"] = None
+            import bitmem
+            with bitmem.open() as pool, pool.copy(b"abc") as tensor:
+                print(tensor.memoryview().tolist(), bitmem.dtype("F32"))
+                try:
+                    bitmem.dtype(float)
+                except bitmem.InvalidError:
+                    print("no type")
+                try:
+                    tensor.numpy()
+                except ImportError:
+                    print("no NumPy")
+            """)
+        self.assertEqual((0, "[97, 98, 99] F32\nno type\nno NumPy\n", ""), done)
+
     def test_versions(self):
         self.assertEqual(bitmem.__version__, bitmem.library_version)
 
@@ -157,6 +175,7 @@ class Headers(unittest.TestCase):
         numbers |= {f"BITMEM_TRACKING_{n.upper()}": v for n, v in pool.TRACKING.items()}
         numbers |= {f"BITMEM_DIALECT_{n.upper()}": v for n, v in model.DIALECTS.items()}
         numbers |= {f"BITMEM_REPORT_{n.upper()}": v for n, v in tracking.FORMATS.items()}
+        numbers |= {f"BITMEM_POLICY_{n.upper()}": v for n, v in pool.POLICIES.items()}
         numbers |= {f"BITMEM_LIVE_{n.upper()}": i for i, n in enumerate(tracking.KINDS)}
         numbers |= {f"BITMEM_{n}": d.number for n, d in bitmem.dtypes.items()}
         numbers |= {

@@ -130,6 +130,24 @@ class Parts(PoolCase):
         self.assertIsInstance(self.pool.pressure(part), bitmem.Pressure)
         self.assertEqual(2, self.pool.add(node=0, bind=False))
 
+    def test_policies(self):
+        first, second = self.pool.add(), self.pool.add(node=0)
+        self.assertEqual([None, None, 0], [part.node for part in self.pool.parts()])
+        self.pool.set_policy("interleave", [first, second], where=first)
+        tensors = [self.pool.tensor(10, where=first) for _ in range(4)]
+        self.assertEqual([first, first, second, second],
+                         sorted(self.pool.where(tensor) for tensor in tensors))
+        self.pool.set_policy()
+        tensors = [self.pool.tensor(10, where=first) for _ in range(4)]
+        self.assertEqual({first}, {self.pool.where(tensor) for tensor in tensors})
+        for args, options in ((("best",), {}), (("fallback", [9]), {}),
+                              (("fallback", [first, first]), {}), (("fallback", [-1]), {}),
+                              (("fallback", range(9)), {}), ((), {"level": 9})):
+            with self.subTest(args=args, options=options), self.assertRaises(bitmem.InvalidError):
+                self.pool.set_policy(*args, **options)
+        with self.assertRaises(bitmem.NotFoundError):
+            self.pool.set_policy(where=7)
+
     def test_parts_that_are_not_there(self):
         for use in (lambda: self.pool.tensor(1, where=5), lambda: self.pool.empty(1, where=5),
                     lambda: self.pool.usage(5), lambda: self.pool.pressure(5)):

@@ -217,6 +217,17 @@ class Wrong(PoolCase):
             self.assertEqual((0, 3), numpy.asarray(empty).shape)
             self.assertEqual(((0, 3), []), (empty.memoryview().shape, list(empty)))
 
+    def test_empty_ones_of_every_type(self):
+        for dtype in bitmem.dtypes.values():
+            shape = (0, 768)
+            if dtype.name != "TL2":
+                with self.subTest(dtype=dtype.name), self.pool.tensor(shape, dtype) as tensor:
+                    view, array = tensor.memoryview(), tensor.numpy()
+                    self.assertEqual((0, b""), (tensor.nbytes, view.tobytes()))
+                    self.assertEqual(shape if dtype.typestr else (0,), array.shape)
+                    self.assertEqual((0,) if dtype.format in (None, "e") else shape, view.shape)
+                    self.assertEqual(array.shape, numpy.asarray(tensor).shape)
+
     def test_copies_of_what_is_no_array(self):
         for source, kind in ((3, TypeError), (None, TypeError), ([1, 2], TypeError),
                              (numpy.array([object()]), ValueError),

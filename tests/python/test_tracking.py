@@ -127,6 +127,6 @@ class AtExit(unittest.TestCase):
             import bitmem
             pool = bitmem.open()
             tensors = [pool.tensor(n) for n in range(10)]
-            model = {name: tensor.numpy() for name, tensor in enumerate(tensors)}
+            model = {name: tensor.memoryview() for name, tensor in enumerate(tensors)}
             """, env={"BITMEM_LEAKS": "1"})
         self.assertEqual((0, ""), (status, stderr))
