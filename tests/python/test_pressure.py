@@ -3,6 +3,7 @@
 
 import os
 import selectors
+import signal
 import sys
 import threading
 import time
@@ -10,7 +11,7 @@ import unittest
 
 import bitmem
 from bitmem import Pressure
-from support import LIMIT, ON_DEVICE, PoolCase
+from support import LIMIT, ON_DEVICE, PoolCase, python
 
 
 class Watches(PoolCase):
@@ -132,6 +133,47 @@ class Levels(PoolCase):
         except bitmem.ClosedError:
             pass
         self.wait(lambda: self.pool.closed)
+
+    def test_forks_while_it_is_told(self):
+        """Neither waits for the other for ever, and the child is told nothing."""
+        going = threading.Event()
+
+        def told(_):
+            going.set()
+            time.sleep(0.3)
+
+        self.pool.watch(Pressure.LOW, told)
+        self.press()
+        self.assertTrue(going.wait(LIMIT))
+        for _ in range(5):
+            child = os.fork()
+            if not child:
+                signal.alarm(LIMIT)
+                status = 1
+                try:
+                    with bitmem.open() as pool:
+                        pool.copy(b"abc").close()
+                    self.pool.close()
+                    status = 0
+                finally:
+                    os._exit(status)
+            self.assertEqual(0, os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+
+    def test_the_interpreter_ends_while_it_is_told(self):
+        status, _, stderr = python("""
+            import bitmem, threading, time
+            pool, going = bitmem.open(), threading.Event()
+            pool.strategy = bitmem.Strategy(bitmem.Return(0), sample_ms=10)
+            def told(level):
+                going.set()
+                time.sleep(0.3)
+            pool.watch(bitmem.Pressure.LOW, told)
+            taken = []
+            while pool.pressure() < bitmem.Pressure.LOW:
+                taken.append(pool.empty(8 << 20, "U8"))
+            going.wait()
+            """)
+        self.assertEqual((0, ""), (status, stderr))
 
     def test_what_a_callback_raises(self):
         caught = []
