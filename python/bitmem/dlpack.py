@@ -4,7 +4,8 @@
 https://dmlc.github.io/dlpack/latest/python_spec.html
 
 A capsule has its name until somebody takes what is in it, who then gives it another one. One
-that still has it when it goes was taken by nobody, so that it drops its content itself.
+that still has it when it goes was taken by nobody, so that it drops its content itself: but not
+in the child of a fork, where its content is the parent's. Its context says whose it is.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Optional
 
 from . import _structs
 from ._library import lib
-from ._process import Handle, immortal
+from ._process import Fork, Handle, immortal
 from .errors import UnsupportedError, failure
 
 #: kDLCPU, as the memory is ordinary memory.
@@ -43,6 +44,8 @@ _set_name = _api("PyCapsule_SetName", c_int, py_object, c_void_p)
 # In a destructor nobody may take a reference to the capsule.
 _dying_pointer = _api("PyCapsule_GetPointer", c_void_p, c_void_p, c_char_p)
 _dying_is_valid = _api("PyCapsule_IsValid", c_int, c_void_p, c_char_p)
+_dying_context = _api("PyCapsule_GetContext", c_void_p, c_void_p)
+_set_context = _api("PyCapsule_SetContext", c_int, py_object, c_void_p)
 
 _STRUCTS: dict[bytes, Any] = {_LEGACY.value: _structs.DLManagedTensor,
                               _VERSIONED.value: _structs.DLManagedTensorVersioned}
@@ -50,7 +53,10 @@ _STRUCTS: dict[bytes, Any] = {_LEGACY.value: _structs.DLManagedTensor,
 
 # A capsule may go when this module's names have gone already.
 def _destroy(capsule: int, structs: Any = _STRUCTS, is_valid: Any = _dying_is_valid,
-             pointer: Any = _dying_pointer, deleter: Any = _Deleter) -> None:
+             pointer: Any = _dying_pointer, context: Any = _dying_context,
+             deleter: Any = _Deleter, fork: type[Fork] = Fork) -> None:
+    if (context(capsule) or 0) != fork.generation:
+        return
     for name, struct in structs.items():
         if is_valid(capsule, name):
             managed = pointer(capsule, name)
@@ -76,7 +82,9 @@ def export(hold: Handle, stream: Any, max_version: Optional[tuple[int, int]],
     managed = (lib.tensor_to_dlpack if versioned else lib.tensor_to_dlpack_legacy)(hold)
     if not managed:
         raise failure("DLPack has no such element type")
-    return _new(managed, ctypes.addressof(_VERSIONED if versioned else _LEGACY), _destructor)
+    capsule = _new(managed, ctypes.addressof(_VERSIONED if versioned else _LEGACY), _destructor)
+    _set_context(capsule, Fork.generation)
+    return capsule
 
 
 def _capsule(source: Any) -> Any:

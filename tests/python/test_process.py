@@ -152,6 +152,8 @@ class Forks(PoolCase):
 
     def test_what_the_child_drops_stays(self):
         tensors = [self.pool.tensor(1 << 20, "U8") for _ in range(4)]
+        capsules = [self.pool.tensor(1).__dlpack__(max_version=version)
+                    for version in (None, (1, 0))]
         for i, tensor in enumerate(tensors):
             tensor.numpy()[:] = i + 1
 
@@ -160,10 +162,12 @@ class Forks(PoolCase):
             for tensor in tensors:
                 tensor.close()
             tensors.clear()
+            capsules.clear()
             self.pool.close()
             return self.pool.closed, tracking.stats(context).live
 
-        self.assertEqual((0, "(True, 4)"), self.child(child))
+        self.assertEqual((0, "(True, 6)"), self.child(child))
+        capsules.clear()
         self.pool.trim()
         self.assertTrue(all((tensor.numpy() == i + 1).all() for i, tensor in enumerate(tensors)))
         self.assertEqual(4, self.live())
