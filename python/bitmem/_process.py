@@ -45,6 +45,10 @@ class Handle:
         self._drop = drop
         self.generation = Fork.generation
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Not to be copied, nor sent to another process: who drops it would drop it twice."""
+        raise TypeError("a handle of the C library's cannot be copied or pickled")
+
     def __del__(self, fork: type[Fork] = Fork) -> None:
         if self.generation == fork.generation:
             self._drop(self._as_parameter_)

@@ -18,6 +18,14 @@ PACKAGE = __name__.rpartition(".")[0]
 _sites: dict[tuple[str, int, str], Site] = {}
 
 
+def _encoded(file: str) -> bytes:
+    """Code that is made may say any string is its file."""
+    try:
+        return os.fsencode(file)
+    except UnicodeEncodeError:
+        return file.encode(errors="replace")
+
+
 def _site(file: str, line: int, function: str) -> Site:
     key = (file, line, function)
     site = _sites.get(key)
@@ -25,7 +33,7 @@ def _site(file: str, line: int, function: str) -> Site:
         if len(_sites) >= MAX_SITES:
             return _other
         site = _sites.setdefault(
-            key, immortal(Site(0, line, os.fsencode(file), function.encode(errors="replace"))))
+            key, immortal(Site(0, line, _encoded(file), function.encode(errors="replace"))))
     return site
 
 

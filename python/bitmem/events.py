@@ -104,7 +104,9 @@ class Events:
         raised: list[BaseException] = []
 
         def told(raw: Any) -> None:
-            found.append(_event(raw.contents))
+            # A newer library may have more types.
+            if raw.contents.type in EventType._value2member_map_:
+                found.append(_event(raw.contents))
 
         with self._lock:
             result = lib.events_read(self._own(), EventFn(guarded(told, raised)), None)
@@ -115,8 +117,10 @@ class Events:
 
     def __iter__(self) -> Iterator[Event]:
         """Waits for events, for ever."""
+        poller = select.poll()
+        poller.register(self, select.POLLIN)
         while True:
-            select.select([self], [], [])
+            poller.poll()
             yield from self.read()
 
     def close(self) -> None:

@@ -11,13 +11,15 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
+from ._arguments import fits
+from ._arguments import path as path_of
 from ._library import lib
 from ._process import Handle, guarded, prepared
 from ._structs import CError, ModelInfo, ModelOptions, ProgressFn
 from .dtypes import DType, by_number
 from .errors import InvalidError, check, closed, inherited
 from .pool import Pool
-from .pool import _choice, _fits
+from .pool import _choice
 from .tensor import Tensor, _fail
 from .tracking import Figures
 
@@ -104,13 +106,13 @@ class Model(Mapping[str, Tensor]):
         options, words = prepared(ModelOptions, lib.model_options_init), CError()
         options.flags = BUFFERED if buffered else 0
         options.dialect = _choice("dialect", dialect, DIALECTS)
-        options.queue_depth = _fits("queue_depth", queue_depth, 1 << 32)
-        options.window = _fits("window", window, 1 << 64)
+        options.queue_depth = fits("queue_depth", queue_depth, 1 << 32)
+        options.window = fits("window", window, 1 << 64)
         options.error = ctypes.pointer(words)
         if pool is None:
             pool = self._own_pool = Pool(**pool_options)
         try:
-            self._load(pool, [os.fsencode(path) for path in paths], options, words, progress)
+            self._load(pool, [path_of(path, "path") for path in paths], options, words, progress)
         except BaseException:
             self.close()
             raise

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Optional, Union
 
 from . import _sites, dlpack, share, tracking
+from ._arguments import fits, path, text
 from ._library import lib
 from ._process import Handle, prepared
 from ._structs import Compacted as CCompacted
@@ -23,7 +24,7 @@ from .dtypes import DType, DTypeLike, c_shape, dtype, dtypes, shape_of
 from .errors import InvalidError, NotFoundError, check, closed, inherited
 from .pressure import Pressure, Strategy, Watch
 from .scope import Scope
-from .tensor import Tensor, _fail, _text
+from .tensor import Tensor, _fail
 
 BACKENDS = {"auto": 0, "device": 1, "memfd": 2}
 TRACKING = {"auto": 0, "counters": 1, "sites": 2, "full": 3}
@@ -56,9 +57,9 @@ class Pool:
         options.error = ctypes.pointer(words)
         options.backend = _choice("backend", backend or "auto", BACKENDS)
         options.tracking = _choice("tracking", tracking or "auto", TRACKING)
-        options.node = -1 if node is None else _fits("node", node, 1 << 31)
-        options.segment_size = _fits("segment_size", segment_size or 0, 1 << 64)
-        options.device = None if device is None else os.fsencode(device)
+        options.node = -1 if node is None else fits("node", node, 1 << 31)
+        options.segment_size = fits("segment_size", segment_size or 0, 1 << 64)
+        options.device = None if device is None else path(device, "device")
         pointer = lib.open(ctypes.byref(options)) or _fail("open", words)
         self._context = Handle(pointer, _drop)
         self._backend: str = lib.backend_name(lib.backend(pointer)).decode()
@@ -129,7 +130,7 @@ class Pool:
     def _make(self, make: Any, shape: Any, like: DTypeLike, where: int, name: Optional[str],
               tag: Optional[str]) -> Tensor:
         kind, dims = dtype(like), shape_of(shape)
-        parts = (_fits("where", where, ALL),) if where else ()
+        parts = (fits("where", where, ALL),) if where else ()
         tensor = Tensor(make(self._own(), *parts, kind.number, len(dims), c_shape(dims),
                              _sites.caller()) or _fail(f"tensor {kind} {list(dims)}"))
         try:
@@ -163,7 +164,9 @@ class Pool:
 
     def find(self, name: str) -> Tensor:
         """The tensor with that name; of several, the one that was named last."""
-        return Tensor(lib.tensor_find(self._own(), _text(name, "name")) or
+        if name is None:
+            raise TypeError("name: None")
+        return Tensor(lib.tensor_find(self._own(), text(name, "name")) or
                       _fail(f"tensor {name!r}"))
 
     def receive(self, socket: share.Socket) -> Tensor:
@@ -183,8 +186,8 @@ class Pool:
         options, words = prepared(PoolOptions, lib.pool_options_init), CError()
         number = ctypes.c_uint()
         options.error = ctypes.pointer(words)
-        options.node = -1 if node is None else _fits("node", node, 1 << 31)
-        options.width = _fits("width", width, 1 << 31)
+        options.node = -1 if node is None else fits("node", node, 1 << 31)
+        options.width = fits("width", width, 1 << 31)
         options.bind = bind
         check(lib.pool_add(self._own(), ctypes.byref(options), ctypes.byref(number)),
               "add", words)
@@ -213,10 +216,10 @@ class Pool:
             raise InvalidError(errno.EINVAL, f"order: {len(order)} parts, of {MAX_POOLS} at most")
         policy.kind = _choice("kind", kind, POLICIES)
         policy.nr_pools = len(order)
-        policy.pools[:len(order)] = [_fits("order", number, ALL) for number in order]
-        policy.level = _fits("level", level, 1 << 31)
+        policy.pools[:len(order)] = [fits("order", number, ALL) for number in order]
+        policy.level = fits("level", level, 1 << 31)
         policy.error = ctypes.pointer(words)
-        number = ALL if where is None else _fits("where", where, ALL)
+        number = ALL if where is None else fits("where", where, ALL)
         check(lib.set_policy(self._own(), number, ctypes.byref(policy)), f"part {where}", words)
 
     def where(self, tensor: Tensor) -> int:
@@ -226,7 +229,7 @@ class Pool:
     def usage(self, where: Optional[int] = None) -> tracking.Usage:
         """What the memory is used for, to the byte; of one part, or of all."""
         usage = PoolUsage()
-        number = ALL if where is None else _fits("where", where, ALL)
+        number = ALL if where is None else fits("where", where, ALL)
         check(lib.pool_usage(self._own(), number, ctypes.byref(usage)), f"part {where}")
         return tracking.Usage._of(usage)
 
@@ -291,7 +294,7 @@ class Pool:
         if where is None:
             return Pressure(lib.pressure(self._own()))
         level = ctypes.c_int()
-        check(lib.pool_pressure(self._own(), _fits("where", where, ALL), ctypes.byref(level)),
+        check(lib.pool_pressure(self._own(), fits("where", where, ALL), ctypes.byref(level)),
               f"part {where}")
         return Pressure(level.value)
 
@@ -313,15 +316,6 @@ def _choice(what: str, value: str, choices: dict[str, int]) -> int:
     if value not in choices:
         raise InvalidError(errno.EINVAL, f"{what}: {value!r} is none of {', '.join(choices)}")
     return choices[value]
-
-
-def _fits(what: str, value: int, end: int) -> int:
-    """A number that C would not understand as another one."""
-    if not isinstance(value, int):
-        raise TypeError(f"{what}: not an integer: {value!r}")
-    if not 0 <= value < end:
-        raise InvalidError(errno.EINVAL, f"{what}: cannot be {value}")
-    return value
 
 
 _SIGNED, _UNSIGNED = "bhilqn", "BHILQNc"

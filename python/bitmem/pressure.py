@@ -15,11 +15,12 @@ from enum import IntEnum, IntFlag
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
 
+from ._arguments import fits
 from ._library import lib
-from ._process import Handle, immortal
+from ._process import Fork, Handle, immortal
 from ._structs import PressureFn
 from ._structs import Strategy as CStrategy
-from .errors import NotFoundError, check
+from .errors import NotFoundError, check, inherited
 
 if TYPE_CHECKING:
     from .pool import Pool
@@ -102,18 +103,27 @@ class Watch:
         self._reader: Optional[int] = None
         self._writer: Optional[int] = None
         self._number = next(_numbers)
+        self._generation = Fork.generation
+        self._id = 0
         id_ = ctypes.c_uint64()
         if callback is None:
             self._reader, self._writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         _watches[self._number] = self
         try:
-            check(lib.pressure_watch(pool._own(), int(level), _callback, self._number,
-                                     ctypes.byref(id_)), f"watch for level {level!r}")
+            check(lib.pressure_watch(pool._own(), fits("level", level, 1 << 31), _callback,
+                                     self._number, ctypes.byref(id_)),
+                  f"watch for level {level!r}")
         except BaseException:
             self._end()
             raise
         self._id = id_.value
         pool._watches.add(self)
+        if pool.closed:
+            # Another thread did that meanwhile, and did not see this one.
+            self.close()
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("a watch cannot be copied or pickled")
 
     def __del__(self) -> None:
         if self._reader is not None:
@@ -156,6 +166,8 @@ class Watch:
         """Readable when there are levels to read, or when the watch is closed."""
         if self._reader is None:
             raise ValueError("this watch has a callback")
+        if self._generation != Fork.generation:
+            raise inherited("watch")
         return self._reader
 
     def read(self) -> list[Pressure]:
@@ -167,8 +179,10 @@ class Watch:
 
     def __iter__(self) -> Iterator[Pressure]:
         """Waits for levels until the watch is closed."""
+        poller = select.poll()
+        poller.register(self, select.POLLIN)
         while True:
-            select.select([self], [], [])
+            poller.poll()
             levels = self.read()
             if not levels and self.closed:
                 return
@@ -196,4 +210,11 @@ def _at_exit() -> None:
         watch.close()
 
 
+def _in_child() -> None:
+    """A thread that is not in the child may have had a lock."""
+    for watch in _watches.values():
+        watch._lock = threading.Lock()
+
+
 atexit.register(_at_exit)
+os.register_at_fork(after_in_child=_in_child)

@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _exports, _sites, dlpack, share
+from ._arguments import fits, text
 from ._library import lib
-from ._process import Handle
+from ._process import Fork, Handle
 from ._structs import CError
 from ._structs import Weak as CWeak
 from .dtypes import DType, DTypeLike, by_number, c_shape, dtype, shape_of
@@ -127,7 +128,7 @@ class Tensor:
 
     @name.setter
     def name(self, value: Optional[str]) -> None:
-        check(lib.tensor_set_name(self._own(), _text(value, "name")), f"name {value!r}")
+        check(lib.tensor_set_name(self._own(), text(value, "name")), f"name {value!r}")
 
     @property
     def tag(self) -> Optional[str]:
@@ -136,7 +137,7 @@ class Tensor:
 
     @tag.setter
     def tag(self, value: Optional[str]) -> None:
-        check(lib.tensor_set_tag(self._own(), _text(value, "tag")), f"tag {value!r}")
+        check(lib.tensor_set_tag(self._own(), text(value, "tag")), f"tag {value!r}")
 
     def _label(self, read: Callable[..., int]) -> Optional[str]:
         buffer = ctypes.create_string_buffer(LABEL_SIZE)
@@ -235,6 +236,10 @@ class Tensor:
         part = self._part(start, count)
         return part if len(kept) == len(count) else part.reshape(kept)
 
+    def __bool__(self) -> bool:
+        """As an object: a scalar has no length, and an empty tensor is one, too."""
+        return True
+
     def __len__(self) -> int:
         if not self._shape:
             raise TypeError("a scalar has no length")
@@ -256,7 +261,8 @@ class Tensor:
     def migrate(self, where: int) -> None:
         """Moves the memory to another of its pool's parts: see Pool.add(). What would have to
         be copied must have no views, arrays or memoryviews: that is EBUSY."""
-        check(lib.tensor_migrate(self._own(), where), f"migrate {self!r} to {where}")
+        check(lib.tensor_migrate(self._own(), fits("where", where, 1 << 32)),
+              f"migrate {self!r} to {where}")
 
     def send(self, socket: share.Socket) -> None:
         """Sends it to another process, which then has the same memory. Only tensors with
@@ -267,13 +273,16 @@ class Tensor:
 class Weak:
     """A weak handle: gives the tensor as long as it lives."""
 
-    __slots__ = ("_handle",)
+    __slots__ = ("_generation", "_handle")
 
     def __init__(self, handle: CWeak) -> None:
         self._handle = handle
+        self._generation = Fork.generation
 
     def get(self) -> Optional[Tensor]:
         """The tensor, or None if its last reference was dropped."""
+        if self._generation != Fork.generation:
+            raise inherited("weak handle")
         try:
             return Tensor(lib.weak_get(ctypes.byref(self._handle)) or _fail("weak handle"))
         except StaleError:
@@ -294,15 +303,6 @@ def _range(key: Union[int, slice], n: int) -> tuple[int, int, bool]:
     if not -n <= index < n:
         raise IndexError(f"index {index} of {n}")
     return index % n, 1, False
-
-
-def _text(value: Optional[str], what: str) -> Optional[bytes]:
-    if value is None:
-        return None
-    text = value.encode(errors="surrogateescape")
-    if b"\0" in text:
-        raise ValueError(f"{what}: a NUL in {value!r}")
-    return text
 
 
 def _fail(what: str, words: Optional[CError] = None) -> int:
