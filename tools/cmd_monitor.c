@@ -46,7 +46,8 @@ static const char *type_name(enum bitmem_event_type type)
 		[BITMEM_EVENT_RECLAIMED] = "reclaimed",	  [BITMEM_EVENT_LOST] = "lost",
 	};
 
-	return names[type];
+	/* A newer library may have more. */
+	return type < sizeof(names) / sizeof(names[0]) && names[type] ? names[type] : "unknown";
 }
 
 /* "2026-11-24T14:03:22.125+0100" */

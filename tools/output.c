@@ -51,7 +51,7 @@ int output_json(json_t *object)
 		return -1;
 	}
 	errno = 0;
-	err = json_dumpf(object, stdout, JSON_COMPACT) || putchar('\n') == EOF;
+	err = json_dumpf(object, stdout, JSON_COMPACT | JSON_ENSURE_ASCII) || putchar('\n') == EOF;
 	json_decref(object);
 	return err ? stdout_failed() : output_flush();
 }

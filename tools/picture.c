@@ -9,8 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "output.h"
@@ -58,13 +61,56 @@ static int write_all(int fd, const struct bytes *bytes)
 	return 0;
 }
 
-static int write_file(const char *path, const struct bytes *bytes)
+/* 0 or an errno. Closes @fd, which may be -1 with errno. */
+static int write_and_close(int fd, const struct bytes *bytes)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	int err = fd < 0 || write_all(fd, bytes) ? errno : 0;
 
 	if (fd >= 0 && close(fd) && !err)
 		err = errno;
+	return err;
+}
+
+/* What is no regular file is written to as it is. */
+static bool is_special(const char *path)
+{
+	struct stat st;
+
+	return !lstat(path, &st) && !S_ISREG(st.st_mode);
+}
+
+/* A file that is there stays what it was until the new one is complete. 0 or an errno. */
+static int replace(const char *path, const struct bytes *bytes)
+{
+	mode_t mask = umask(0);
+	char *new;
+	int err, fd;
+
+	umask(mask);
+	if (asprintf(&new, "%s.XXXXXX", path) < 0)
+		return ENOMEM;
+	fd = mkostemp(new, O_CLOEXEC);
+	err = fd < 0 ? errno : 0;
+	if (!err) {
+		err = fchmod(fd, 0666 & ~mask) ? errno : 0;
+		err = write_and_close(fd, bytes) ?: err;
+		if (!err && rename(new, path))
+			err = errno;
+		if (err)
+			unlink(new);
+	}
+	free(new);
+	return err;
+}
+
+static int write_file(const char *path, const struct bytes *bytes)
+{
+	int err;
+
+	if (is_special(path))
+		err = write_and_close(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), bytes);
+	else
+		err = replace(path, bytes);
 	if (!err)
 		return 0;
 	output_error("%s: %s", path, strerror(err));
@@ -94,13 +140,18 @@ static void *load_drawer(void)
 	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
 	void *drawer;
 
+	/* A relative path would be looked up in whatever directory this is. */
+	if (n <= 0 || path[0] != '/') {
+		output_error("pictures cannot be drawn: /proc/self/exe does not tell where this is");
+		return NULL;
+	}
 	/* PREFIX/bin/bitmem: what is behind PREFIX/ is replaced. */
 	for (int i = 0; i < 2; i++) {
-		while (n > 0 && path[n - 1] != '/')
+		while (n > 1 && path[n - 1] != '/')
 			n--;
-		n -= i == 0;
+		n -= i == 0 && n > 1;
 	}
-	strcpy(path + (n > 0 ? n : 0), DRAWER);
+	strcpy(path + n, DRAWER);
 	drawer = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!drawer)
 		output_error("pictures cannot be drawn: %s (is libcairo2 installed?)", dlerror());

@@ -13,19 +13,34 @@
 #include <time.h>
 
 static volatile sig_atomic_t caught;
+/* For the second signal, instead of its default. */
+static void (*at_second)(int number);
 
 static void catch (int number)
 {
+	if (caught && at_second)
+		at_second(number);
 	caught = number;
 }
 
-void stop_catch(void)
+static void set_handlers(int flags)
 {
-	struct sigaction action = {.sa_handler = catch, .sa_flags = (int)SA_RESETHAND};
+	struct sigaction action = {.sa_handler = catch, .sa_flags = flags};
 
 	sigemptyset(&action.sa_mask);
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
+}
+
+void stop_catch(void)
+{
+	set_handlers((int)SA_RESETHAND);
+}
+
+void stop_second(void (*handler)(int number))
+{
+	at_second = handler;
+	set_handlers(handler ? 0 : (int)SA_RESETHAND);
 }
 
 int stop_signal(void)

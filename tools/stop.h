@@ -8,6 +8,12 @@
 /* From now on SIGINT and SIGTERM only set what stop_signal() returns. */
 void stop_catch(void);
 
+/*
+ * After stop_catch(): @handler is called for the second signal, which it is to die of; NULL: the
+ * second kills again.
+ */
+void stop_second(void (*handler)(int number));
+
 /* The signal that came, 0 if none did. */
 int stop_signal(void);
 

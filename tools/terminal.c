@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "stop.h"
 
 static SCREEN *screen;
 static struct termios before;
@@ -22,12 +23,16 @@ static char goodbye[256];
 static size_t goodbye_length;
 static char errors[4096];
 
-/* SIGINT and SIGTERM are looked after by stop.c. */
+/* All that end a program, but SIGINT and SIGTERM, of which stop.c looks after the first. */
 static const int deadly[] = {
-	SIGHUP, SIGQUIT, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGPIPE,
+	SIGHUP, SIGQUIT, SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGPIPE, SIGALRM, SIGVTALRM,
+	SIGPROF, SIGUSR1, SIGUSR2, SIGXCPU, SIGXFSZ, SIGSYS, SIGTRAP, SIGIO, SIGPWR,
 };
 
 #define N_DEADLY (sizeof(deadly) / sizeof(deadly[0]))
+
+/* What was to be done at each before. */
+static struct sigaction replaced[N_DEADLY];
 
 /* Nothing but what a signal handler may call. */
 static void die(int number)
@@ -36,17 +41,30 @@ static void die(int number)
 
 	(void)n;
 	tcsetattr(STDIN_FILENO, TCSANOW, &before);
-	/* The handler is gone: SA_RESETHAND. It is delivered when this returns. */
+	/* It is delivered when this returns. */
+	signal(number, SIG_DFL);
 	raise(number);
 }
 
-static void set_handlers(void (*handler)(int))
+/* What is ignored stays so. */
+static void set_handlers(void)
 {
-	struct sigaction action = {.sa_handler = handler, .sa_flags = (int)SA_RESETHAND};
+	struct sigaction action = {.sa_handler = die};
 
 	sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < N_DEADLY; i++) {
+		sigaction(deadly[i], NULL, &replaced[i]);
+		if (replaced[i].sa_handler != SIG_IGN)
+			sigaction(deadly[i], &action, NULL);
+	}
+	stop_second(die);
+}
+
+static void restore_handlers(void)
+{
+	stop_second(NULL);
 	for (size_t i = 0; i < N_DEADLY; i++)
-		sigaction(deadly[i], &action, NULL);
+		sigaction(deadly[i], &replaced[i], NULL);
 }
 
 /* What leaves the other screen, shows the cursor and ends colours and the keypad's mode. */
@@ -82,7 +100,7 @@ int terminal_open(void)
 		return -1;
 	}
 	keep_goodbye();
-	set_handlers(die);
+	set_handlers();
 	setvbuf(stderr, errors, _IOFBF, sizeof(errors));
 	cbreak();
 	noecho();
@@ -95,7 +113,7 @@ int terminal_open(void)
 void terminal_close(void)
 {
 	endwin();
-	set_handlers(SIG_DFL);
+	restore_handlers();
 	delscreen(screen);
 	screen = NULL;
 	fflush(stderr);

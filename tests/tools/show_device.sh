@@ -173,6 +173,11 @@ if [ -d "$DATA/fonts" ]; then
 		tail -n 1 "$WORK/map.svg" | grep -q "^</svg>"'
 	check "map: a PNG" [ "$(od -An -tx1 -N8 "$WORK/map.png" | tr -d ' ')" = 89504e470d0a1a0a ]
 	check "map: all of it" [ "$(tail -c 8 "$WORK/map.png" | head -c 4)" = IEND ]
+	cp "$WORK/map.svg" "$WORK/before.svg"
+	run sh -c "ulimit -f 1; trap '' XFSZ; exec bitmem map --svg '$WORK/map.svg'"
+	check "map: no room for a file" failed_with 'map.svg: File too large'
+	check "map: leaves the one before as it was" cmp -s "$WORK/map.svg" "$WORK/before.svg"
+	check "map: and nothing else" eval '! ls "$WORK" | grep -q "map.svg\."'
 	run bitmem map --svg /nonexistent/map.svg
 	check "map: no such directory" failed_with '/nonexistent/map.svg: No such file'
 	run bitmem map --png /dev/full
@@ -234,7 +239,7 @@ for signal in 2 15; do
 	on_terminal 80x24 see:holder kill:$signal -- bitmem top
 	check "top: signal $signal ends it with 0" gave_back 'status 0'
 done
-for signal in 1 3 6 11; do
+for signal in 1 3 6 10 11 14 24; do
 	on_terminal 80x24 see:holder kill:$signal -- bitmem top
 	check "top: killed by $signal, it gives the terminal back" gave_back "killed $signal"
 done
