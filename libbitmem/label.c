@@ -124,16 +124,25 @@ const char *bm_label_name(const struct bitmem *ctx, const struct bitmem_tensor *
 	return side && side->name ? side->name->text : NULL;
 }
 
-int bitmem_tensor_name(const struct bitmem_tensor *tensor, char *buffer, size_t size)
+/* The one of its labels that @label finds. */
+static int copy_label(const struct bitmem_tensor *tensor,
+		      const char *(*label)(const struct bitmem *ctx,
+					   const struct bitmem_tensor *tensor),
+		      char *buffer, size_t size)
 {
 	struct bitmem *ctx = context_of(tensor);
 	int ret = -ESTALE;
 
 	bm_lock(ctx);
 	if (is_live(tensor))
-		ret = copy_text(bm_label_name(ctx, tensor), buffer, size);
+		ret = copy_text(label(ctx, tensor), buffer, size);
 	bm_unlock(ctx);
 	return ret;
+}
+
+int bitmem_tensor_name(const struct bitmem_tensor *tensor, char *buffer, size_t size)
+{
+	return copy_label(tensor, bm_label_name, buffer, size);
 }
 
 struct bitmem_tensor *bitmem_tensor_find(struct bitmem *ctx, const char *text)
@@ -246,14 +255,7 @@ const char *bm_label_tag(const struct bitmem *ctx, const struct bitmem_tensor *t
 
 int bitmem_tensor_tag(const struct bitmem_tensor *tensor, char *buffer, size_t size)
 {
-	struct bitmem *ctx = context_of(tensor);
-	int ret = -ESTALE;
-
-	bm_lock(ctx);
-	if (is_live(tensor))
-		ret = copy_text(bm_label_tag(ctx, tensor), buffer, size);
-	bm_unlock(ctx);
-	return ret;
+	return copy_label(tensor, bm_label_tag, buffer, size);
 }
 
 const struct bitmem_tensor *bm_label_next(const struct bitmem *ctx,

@@ -63,48 +63,42 @@ static size_t bytes_of(const struct bm_slabs *slabs, uint32_t number)
 
 /* --- lists: frames have numbers above 0, as the arena's first superblock is never a slab --- */
 
+/* Makes neighbours of two in a class's list, of which one may be 0: its beginning or its end. */
+static void list_link(struct bm_slabs *slabs, unsigned int class, uint32_t prev, uint32_t next)
+{
+	if (prev)
+		frame_of(slabs, prev)->next = next;
+	else
+		slabs->first[class] = next;
+	if (next)
+		frame_of(slabs, next)->prev = prev;
+	else
+		slabs->last[class] = prev;
+}
+
 static void list_remove(struct bm_slabs *slabs, uint32_t number)
 {
 	struct bm_frame *frame = frame_of(slabs, number);
 
-	if (frame->prev)
-		frame_of(slabs, frame->prev)->next = frame->next;
-	else
-		slabs->first[class_of(slabs, number)] = frame->next;
-	if (frame->next)
-		frame_of(slabs, frame->next)->prev = frame->prev;
-	else
-		slabs->last[class_of(slabs, number)] = frame->prev;
+	list_link(slabs, class_of(slabs, number), frame->prev, frame->next);
 	frame->next = 0;
 	frame->prev = 0;
 }
 
 static void list_add_first(struct bm_slabs *slabs, uint32_t number)
 {
-	struct bm_frame *frame = frame_of(slabs, number);
-	uint32_t next = slabs->first[class_of(slabs, number)];
+	const unsigned int class = class_of(slabs, number);
 
-	frame->prev = 0;
-	frame->next = next;
-	slabs->first[class_of(slabs, number)] = number;
-	if (next)
-		frame_of(slabs, next)->prev = number;
-	else
-		slabs->last[class_of(slabs, number)] = number;
+	list_link(slabs, class, number, slabs->first[class]);
+	list_link(slabs, class, 0, number);
 }
 
 static void list_add_last(struct bm_slabs *slabs, uint32_t number)
 {
-	struct bm_frame *frame = frame_of(slabs, number);
-	uint32_t prev = slabs->last[class_of(slabs, number)];
+	const unsigned int class = class_of(slabs, number);
 
-	frame->next = 0;
-	frame->prev = prev;
-	slabs->last[class_of(slabs, number)] = number;
-	if (prev)
-		frame_of(slabs, prev)->next = number;
-	else
-		slabs->first[class_of(slabs, number)] = number;
+	list_link(slabs, class, slabs->last[class], number);
+	list_link(slabs, class, number, 0);
 }
 
 /* --- slots --- */
