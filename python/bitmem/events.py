@@ -15,9 +15,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from types import TracebackType
 from typing import Any, Optional
 
+from ._closing import Closing
 from ._library import load_events
 from ._process import Handle, guarded
 from ._structs import EventFn
@@ -75,7 +75,7 @@ def _event(raw: Any) -> Event:
     return Event(**values)
 
 
-class Events:
+class Events(Closing):
     """A subscription. One thread at a time reads it."""
 
     def __init__(self, *, owners: bool = False) -> None:
@@ -131,10 +131,4 @@ class Events:
     def closed(self) -> bool:
         return self._handle is None
 
-    def __enter__(self) -> Events:
-        self._own()
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        self.close()
+    _enter = _own

@@ -8,11 +8,11 @@ import errno
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ._arguments import fits
 from ._arguments import path as path_of
+from ._closing import Closing
 from ._library import lib
 from ._process import Handle, guarded, prepared
 from ._structs import CError, ModelInfo, ModelOptions, ProgressFn
@@ -91,7 +91,7 @@ class Arrays(Mapping[str, "numpy.ndarray[Any, Any]"]):
         return len(self._model)
 
 
-class Model(Mapping[str, Tensor]):
+class Model(Closing, Mapping[str, Tensor]):
     """The tensors of a model by name, in the files' order. Those that somebody still has, or has
     arrays of, stay when it is closed: with all of the file that they are from."""
 
@@ -167,13 +167,7 @@ class Model(Mapping[str, Tensor]):
     def closed(self) -> bool:
         return self._handle is None
 
-    def __enter__(self) -> Model:
-        self._own()
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        self.close()
+    _enter = _own
 
     # --- what is in it ---
 

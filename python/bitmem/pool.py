@@ -9,11 +9,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Optional, Union
 
 from . import _sites, dlpack, share, tracking
 from ._arguments import fits, path, text
+from ._closing import Closing
 from ._library import lib
 from ._process import Handle, prepared
 from ._structs import Compacted as CCompacted
@@ -41,7 +41,7 @@ class Part:
     bind: bool
 
 
-class Pool:
+class Pool(Closing):
     """Memory of the device, or of the fallback, and the tensors in it.
 
     Tensors that are alive when it is closed stay good, and so do arrays of them; nothing new
@@ -85,13 +85,7 @@ class Pool:
     def closed(self) -> bool:
         return self._context is None
 
-    def __enter__(self) -> Pool:
-        self._own()
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        self.close()
+    _enter = _own
 
     @property
     def backend(self) -> str:

@@ -12,10 +12,10 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
 
 from ._arguments import fits
+from ._closing import Closing
 from ._library import lib
 from ._process import Fork, Handle, immortal
 from ._structs import PressureFn
@@ -87,7 +87,7 @@ def _told(context: Optional[int], level: int, number: Optional[int]) -> None:
 _callback = immortal(PressureFn(_told))
 
 
-class Watch:
+class Watch(Closing):
     """Is told when the level of a pool changes and was or is at least `level`.
 
     With a callback, that is called on a thread of the library's; what it raises goes to
@@ -187,13 +187,6 @@ class Watch:
             if not levels and self.closed:
                 return
             yield from levels
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        self.close()
 
 
 def _unwatch(context: Handle, number: int) -> None:

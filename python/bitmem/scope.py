@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import errno
 import threading
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional
 
+from ._closing import Closing
 from .errors import NotFoundError, closed
 from .tensor import Tensor
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .pool import Pool
 
 
-class Scope:
+class Scope(Closing):
     """For what lives as long as a token, a request, a layer: tensors that are made in it, or
     added, are closed at its end, the latest first. Arrays of them keep their memory."""
 
@@ -89,10 +89,4 @@ class Scope:
     def __len__(self) -> int:
         return len(self._tensors or ())
 
-    def __enter__(self) -> Scope:
-        self._open()
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        self.close()
+    _enter = _open

@@ -7,11 +7,11 @@ import builtins
 import ctypes
 import operator
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _exports, _sites, dlpack, share
 from ._arguments import fits, text
+from ._closing import Closing
 from ._library import lib
 from ._process import Fork, Handle
 from ._structs import CError
@@ -28,7 +28,7 @@ INFER = (1 << 64) - 1
 LABEL_SIZE = 256
 
 
-class Tensor:
+class Tensor(Closing):
     """A tensor: a reference to it, which `close()`, the end of a `with`, or the end of this
     object drops. Its memory stays while there is any other reference, and while there are
     arrays, memoryviews and capsules of it."""
@@ -66,13 +66,7 @@ class Tensor:
     def closed(self) -> bool:
         return self._hold is None
 
-    def __enter__(self) -> Tensor:
-        self._live()
-        return self
-
-    def __exit__(self, kind: Optional[type[BaseException]], value: Optional[BaseException],
-                 trace: Optional[TracebackType]) -> None:
-        self.close()
+    _enter = _live
 
     def ref(self) -> Tensor:
         """Another reference to the same tensor, with an end of its own."""
