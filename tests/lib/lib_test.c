@@ -136,6 +136,11 @@ bool test_thread_sanitized(void)
 #endif
 }
 
+bool test_valgrind(void)
+{
+	return getenv("BITMEM_TEST_VALGRIND");
+}
+
 bool test_sanitized(void)
 {
 #ifdef __SANITIZE_ADDRESS__

@@ -60,6 +60,9 @@ bool test_sanitized(void);
 /* Whether it is ThreadSanitizer that is. */
 bool test_thread_sanitized(void);
 
+/* Whether valgrind runs this (tests/valgrind). */
+bool test_valgrind(void);
+
 /* Whether the leak checker (SAN=1) found something. Without it: false. */
 bool test_leaks(void);
 
