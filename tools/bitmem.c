@@ -49,18 +49,6 @@ static void print_usage(FILE *out)
 		fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
 }
 
-int command_help(const struct command *command)
-{
-	printf("usage: bitmem %s %s", command->name, command->usage);
-	return output_flush() ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-int command_usage_error(const struct command *command)
-{
-	fprintf(stderr, "Try 'bitmem help %s'.\n", command->name);
-	return EXIT_USAGE;
-}
-
 static int no_such_command(const char *name)
 {
 	output_error("no such command: %s", name);

@@ -2,7 +2,6 @@
 /*
  * bitmem info: the device and its pools.
  */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -122,8 +121,9 @@ static int print_text(const struct device *device, const struct bitmem_pool_info
 	return output_flush();
 }
 
-static int show(const struct device *device, const struct options *options)
+static int show(const struct device *device, void *data)
 {
+	const struct options *options = data;
 	struct bitmem_pool_info *pools;
 	int err;
 
@@ -137,59 +137,37 @@ static int show(const struct device *device, const struct options *options)
 	return err;
 }
 
-/* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *options)
+static int take_option(void *data, int option, const char *text)
 {
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"wait", optional_argument, NULL, 'w'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int option;
+	struct options *options = data;
 
-	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (option) {
-		case 'j':
-			options->json = true;
-			break;
-		case 'w':
-			options->wait = true;
-			options->seconds = -1;
-			if (optarg && number_seconds("--wait", optarg, 0, &options->seconds))
-				return command_usage_error(&cmd_info);
-			break;
-		case 'h':
-			return command_help(&cmd_info);
-		default:
-			return command_usage_error(&cmd_info);
-		}
+	if (option == 'j') {
+		options->json = true;
+		return 0;
 	}
-	if (optind < argc) {
-		output_error("info takes no arguments: %s", argv[optind]);
-		return command_usage_error(&cmd_info);
-	}
-	return -1;
+	options->wait = true;
+	options->seconds = -1;
+	return text ? number_seconds("--wait", text, 0, &options->seconds) : 0;
 }
 
 static int run(int argc, char **argv)
 {
 	struct options options = {0};
-	struct device device;
-	int status = parse(argc, argv, &options);
+	int status = command_parse(&cmd_info, argc, argv, take_option, &options);
 
-	if (status >= 0)
-		return status;
-	if (device_open(&device))
-		return EXIT_FAILURE;
-	status = show(&device, &options) ? EXIT_FAILURE : EXIT_SUCCESS;
-	device_close(&device);
-	return status;
+	return status >= 0 ? status : command_on_device(show, &options);
 }
+
+static const struct option longs[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"wait", optional_argument, NULL, 'w'},
+	COMMAND_HELP,
+};
 
 const struct command cmd_info = {
 	.name = "info",
 	.run = run,
+	.options = longs,
 	.summary = "show the device and its pools",
 	.usage = "[--json] [--wait[=SECONDS]]\n"
 		 "\n"

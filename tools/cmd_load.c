@@ -3,7 +3,6 @@
  * bitmem load: a model into pinned memory, and what came of it.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -173,8 +172,10 @@ static int parse_number(struct options *options, int option, const char *text)
 }
 
 /* 0, or -1 if the option is wrong. */
-static int take_option(struct options *options, int option, const char *text)
+static int take_option(void *data, int option, const char *text)
 {
+	struct options *options = data;
+
 	switch (option) {
 	case 'b':
 		return parse_backend(options, text);
@@ -201,39 +202,6 @@ static int take_option(struct options *options, int option, const char *text)
 	}
 }
 
-/* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *options)
-{
-	static const struct option longs[] = {
-		{"backend", required_argument, NULL, 'b'},
-		{"buffered", no_argument, NULL, 'u'},
-		{"dialect", required_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
-		{"hold", no_argument, NULL, 'H'},
-		{"json", no_argument, NULL, 'j'},
-		{"node", required_argument, NULL, 'n'},
-		{"queue-depth", required_argument, NULL, 'q'},
-		{"sha256", no_argument, NULL, 's'},
-		{"window", required_argument, NULL, 'w'},
-		{0},
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		if (option == 'h')
-			return command_help(&cmd_load);
-		if (take_option(options, option, optarg))
-			return command_usage_error(&cmd_load);
-	}
-	if (optind == argc) {
-		output_error("load: no file given");
-		return command_usage_error(&cmd_load);
-	}
-	options->paths = (const char *const *)&argv[optind];
-	options->n_paths = (size_t)(argc - optind);
-	return -1;
-}
-
 static int run(int argc, char **argv)
 {
 	struct options options = {0};
@@ -242,9 +210,15 @@ static int run(int argc, char **argv)
 
 	bitmem_options_init(&options.context);
 	bitmem_model_options_init(&options.model);
-	status = parse(argc, argv, &options);
+	status = command_parse(&cmd_load, argc, argv, take_option, &options);
 	if (status >= 0)
 		return status;
+	if (optind == argc) {
+		output_error("load: no file given");
+		return command_usage_error(&cmd_load);
+	}
+	options.paths = (const char *const *)&argv[optind];
+	options.n_paths = (size_t)(argc - optind);
 	stop_catch();
 	ctx = open_context(&options);
 	if (!ctx)
@@ -254,9 +228,24 @@ static int run(int argc, char **argv)
 	return status;
 }
 
+static const struct option longs[] = {
+	{"backend", required_argument, NULL, 'b'},
+	{"buffered", no_argument, NULL, 'u'},
+	{"dialect", required_argument, NULL, 'd'},
+	{"hold", no_argument, NULL, 'H'},
+	{"json", no_argument, NULL, 'j'},
+	{"node", required_argument, NULL, 'n'},
+	{"queue-depth", required_argument, NULL, 'q'},
+	{"sha256", no_argument, NULL, 's'},
+	{"window", required_argument, NULL, 'w'},
+	COMMAND_HELP,
+};
+
 const struct command cmd_load = {
 	.name = "load",
 	.run = run,
+	.options = longs,
+	.arguments = true,
 	.summary = "load a model file into pinned memory",
 	.usage = "[OPTION]... FILE...\n"
 		 "\n"

@@ -2,7 +2,6 @@
 /*
  * bitmem map: the memory of the pools as a picture.
  */
-#include <getopt.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <stdbool.h>
@@ -150,78 +149,60 @@ static int parse_when(const char *text, enum when *when)
 	return -1;
 }
 
-static int take_option(struct options *options, int option)
+static int take_option(void *data, int option, const char *text)
 {
+	struct options *options = data;
+
 	switch (option) {
 	case 'j':
 		options->json = true;
-		return -1;
+		return 0;
 	case 's':
-		options->svg = optarg;
-		return -1;
+		options->svg = text;
+		return 0;
 	case 'p':
-		options->png = optarg;
-		return -1;
+		options->png = text;
+		return 0;
 	case 'c':
-		return parse_when(optarg, &options->colour) ? command_usage_error(&cmd_map) : -1;
-	case 'w':
-		if (number_parse("--width", optarg, MIN_COLUMNS, MAX_COLUMNS, &options->columns))
-			return command_usage_error(&cmd_map);
-		return -1;
-	case 'h':
-		return command_help(&cmd_map);
+		return parse_when(text, &options->colour);
 	default:
-		return command_usage_error(&cmd_map);
+		return number_parse("--width", text, MIN_COLUMNS, MAX_COLUMNS, &options->columns);
 	}
 }
 
-/* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *options)
+static int read_map(const struct device *device, void *map)
 {
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"svg", required_argument, NULL, 's'},
-		{"png", required_argument, NULL, 'p'},
-		{"color", required_argument, NULL, 'c'},
-		{"width", required_argument, NULL, 'w'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int status = -1;
-	int option;
-
-	while (status < 0 && (option = getopt_long(argc, argv, "h", longs, NULL)) != -1)
-		status = take_option(options, option);
-	if (status < 0 && optind < argc) {
-		output_error("map takes no arguments: %s", argv[optind]);
-		return command_usage_error(&cmd_map);
-	}
-	return status;
+	return map_read(device, map);
 }
 
 static int run(int argc, char **argv)
 {
 	struct options options = {0};
-	struct device device;
 	struct map map;
-	int status = parse(argc, argv, &options);
+	int status = command_parse(&cmd_map, argc, argv, take_option, &options);
 
 	if (status >= 0)
 		return status;
-	if (device_open(&device))
-		return EXIT_FAILURE;
-	status = map_read(&device, &map);
-	device_close(&device);
-	if (status)
+	if (command_on_device(read_map, &map))
 		return EXIT_FAILURE;
 	status = show(&map, &options) ? EXIT_FAILURE : EXIT_SUCCESS;
 	map_free(&map);
 	return status;
 }
 
+static const struct option longs[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"svg", required_argument, NULL, 's'},
+	{"png", required_argument, NULL, 'p'},
+	{"color", required_argument, NULL, 'c'},
+	{"width", required_argument, NULL, 'w'},
+	COMMAND_HELP,
+};
+
 const struct command cmd_map = {
 	.name = "map",
 	.run = run,
+	.options = longs,
 	.summary = "draw the pools' memory by state and owner",
 	.usage = "[--color WHEN] [--width COLUMNS] [--svg FILE] [--png FILE] [--json]\n"
 		 "\n"

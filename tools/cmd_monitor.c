@@ -3,7 +3,6 @@
  * bitmem monitor: what the kernel module tells over generic netlink, as it happens.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -267,62 +266,43 @@ static int monitor(const struct options *options)
 	return err;
 }
 
-static int take_option(struct options *options, int option)
+static int take_option(void *data, int option, const char *text)
 {
+	struct options *options = data;
+
 	switch (option) {
 	case 'j':
 		options->json = true;
-		return -1;
+		return 0;
 	case 'n':
-		if (number_parse("--count", optarg, 1, UINT64_MAX, &options->count))
-			return command_usage_error(&cmd_monitor);
-		return -1;
-	case 't':
-		if (number_seconds("--timeout", optarg, 0, &options->seconds))
-			return command_usage_error(&cmd_monitor);
-		return -1;
-	case 'h':
-		return command_help(&cmd_monitor);
+		return number_parse("--count", text, 1, UINT64_MAX, &options->count);
 	default:
-		return command_usage_error(&cmd_monitor);
+		return number_seconds("--timeout", text, 0, &options->seconds);
 	}
-}
-
-/* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *options)
-{
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"count", required_argument, NULL, 'n'},
-		{"timeout", required_argument, NULL, 't'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int status = -1;
-	int option;
-
-	while (status < 0 && (option = getopt_long(argc, argv, "hn:t:", longs, NULL)) != -1)
-		status = take_option(options, option);
-	if (status < 0 && optind < argc) {
-		output_error("monitor takes no arguments: %s", argv[optind]);
-		return command_usage_error(&cmd_monitor);
-	}
-	return status;
 }
 
 static int run(int argc, char **argv)
 {
 	struct options options = {.seconds = -1};
-	int status = parse(argc, argv, &options);
+	int status = command_parse(&cmd_monitor, argc, argv, take_option, &options);
 
 	if (status >= 0)
 		return status;
 	return monitor(&options) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static const struct option longs[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"count", required_argument, NULL, 'n'},
+	{"timeout", required_argument, NULL, 't'},
+	COMMAND_HELP,
+};
+
 const struct command cmd_monitor = {
 	.name = "monitor",
 	.run = run,
+	.options = longs,
+	.letters = "hn:t:",
 	.summary = "print events as they happen",
 	.usage = "[-n COUNT] [-t SECONDS] [--json]\n"
 		 "\n"

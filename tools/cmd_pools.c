@@ -6,7 +6,6 @@
  * generic netlink, which asks for a capability.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -117,8 +116,10 @@ static int show(const struct device *device, const struct options *options)
 	return err;
 }
 
-static int do_it(const struct device *device, const struct options *options)
+static int do_it(const struct device *device, void *data)
 {
+	const struct options *options = data;
+
 	if (options->one && options->index >= device->info.out_pools) {
 		output_error("--pool: no such pool: %u (%s has %u)", options->index, device->path,
 			     device->info.out_pools);
@@ -129,98 +130,79 @@ static int do_it(const struct device *device, const struct options *options)
 	return show(device, options);
 }
 
-static int take_pool(struct options *options)
+static int take_pool(struct options *options, const char *text)
 {
 	uint64_t index;
 
-	if (number_parse("--pool", optarg, 0, UINT32_MAX, &index))
+	if (number_parse("--pool", text, 0, UINT32_MAX, &index))
 		return -1;
 	options->one = true;
 	options->index = (uint32_t)index;
 	return 0;
 }
 
-static int take_setting(struct options *options, size_t i)
+static int take_setting(struct options *options, size_t i, const char *text)
 {
 	char name[32];
 	uint64_t value;
 
 	snprintf(name, sizeof(name), "--%s", settings[i].name);
-	if (number_parse(name, optarg, 0, BITMEM_NL_KEEP - 1, &value))
+	if (number_parse(name, text, 0, BITMEM_NL_KEEP - 1, &value))
 		return -1;
 	memcpy((char *)&options->settings + settings[i].offset, &value, sizeof(value));
-	options->texts[i] = optarg;
+	options->texts[i] = text;
 	options->set = true;
 	return 0;
 }
 
-static int take_option(struct options *options, int option)
+static int take_option(void *data, int option, const char *text)
 {
+	struct options *options = data;
+
 	switch (option) {
 	case 'j':
 		options->json = true;
-		return -1;
+		return 0;
 	case 'p':
-		return take_pool(options) ? command_usage_error(&cmd_pools) : -1;
-	case 'h':
-		return command_help(&cmd_pools);
+		return take_pool(options, text);
 	default:
-		if (option < FIRST_SETTING ||
-		    take_setting(options, (size_t)(option - FIRST_SETTING)))
-			return command_usage_error(&cmd_pools);
-		return -1;
+		return take_setting(options, (size_t)(option - FIRST_SETTING), text);
 	}
-}
-
-/* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *options)
-{
-	struct option longs[N_SETTINGS + 4] = {
-		{"json", no_argument, NULL, 'j'},
-		{"pool", required_argument, NULL, 'p'},
-		{"help", no_argument, NULL, 'h'},
-	};
-	int status = -1;
-	int option;
-
-	for (size_t i = 0; i < N_SETTINGS; i++)
-		longs[3 + i] = (struct option){settings[i].name, required_argument, NULL,
-					       FIRST_SETTING + (int)i};
-	while (status < 0 && (option = getopt_long(argc, argv, "h", longs, NULL)) != -1)
-		status = take_option(options, option);
-	if (status >= 0)
-		return status;
-	if (optind < argc) {
-		output_error("pools takes no arguments: %s", argv[optind]);
-		return command_usage_error(&cmd_pools);
-	}
-	if (options->set && !options->one) {
-		output_error("--pool: say which pool is to be changed");
-		return command_usage_error(&cmd_pools);
-	}
-	return -1;
 }
 
 static int run(int argc, char **argv)
 {
 	struct options options = {0};
-	struct device device;
 	int status;
 
 	memset(&options.settings, 0xff, sizeof(options.settings)); /* BITMEM_NL_KEEP */
-	status = parse(argc, argv, &options);
+	status = command_parse(&cmd_pools, argc, argv, take_option, &options);
 	if (status >= 0)
 		return status;
-	if (device_open(&device))
-		return EXIT_FAILURE;
-	status = do_it(&device, &options) ? EXIT_FAILURE : EXIT_SUCCESS;
-	device_close(&device);
-	return status;
+	if (options.set && !options.one) {
+		output_error("--pool: say which pool is to be changed");
+		return command_usage_error(&cmd_pools);
+	}
+	return command_on_device(do_it, &options);
 }
+
+/* The settings in the order of their table. */
+static const struct option longs[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"pool", required_argument, NULL, 'p'},
+	{"target", required_argument, NULL, FIRST_SETTING},
+	{"max", required_argument, NULL, FIRST_SETTING + 1},
+	{"reserve", required_argument, NULL, FIRST_SETTING + 2},
+	{"low", required_argument, NULL, FIRST_SETTING + 3},
+	{"high", required_argument, NULL, FIRST_SETTING + 4},
+	{"emergency", required_argument, NULL, FIRST_SETTING + 5},
+	COMMAND_HELP,
+};
 
 const struct command cmd_pools = {
 	.name = "pools",
 	.run = run,
+	.options = longs,
 	.summary = "show all counters of the pools, or change their sizes",
 	.usage = "[--pool N] [--json] [SETTING]...\n"
 		 "\n"

@@ -7,7 +7,6 @@
  * here, and is shown as that.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -336,39 +335,20 @@ static int take_picture(struct picture *picture)
 	return 0;
 }
 
-/* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, bool *json)
+/* There is but one. */
+static int take_option(void *json, int option, const char *text)
 {
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
-		switch (option) {
-		case 'j':
-			*json = true;
-			break;
-		case 'h':
-			return command_help(&cmd_ps);
-		default:
-			return command_usage_error(&cmd_ps);
-		}
-	}
-	if (optind < argc) {
-		output_error("ps takes no arguments: %s", argv[optind]);
-		return command_usage_error(&cmd_ps);
-	}
-	return -1;
+	(void)option;
+	(void)text;
+	*(bool *)json = true;
+	return 0;
 }
 
 static int run(int argc, char **argv)
 {
 	struct picture picture;
 	bool json = false;
-	int status = parse(argc, argv, &json);
+	int status = command_parse(&cmd_ps, argc, argv, take_option, &json);
 
 	if (status >= 0)
 		return status;
@@ -379,9 +359,15 @@ static int run(int argc, char **argv)
 	return status;
 }
 
+static const struct option longs[] = {
+	{"json", no_argument, NULL, 'j'},
+	COMMAND_HELP,
+};
+
 const struct command cmd_ps = {
 	.name = "ps",
 	.run = run,
+	.options = longs,
 	.summary = "show who holds memory of the device",
 	.usage = "[--json]\n"
 		 "\n"

@@ -2,7 +2,6 @@
 /*
  * bitmem top: pools and who holds most, again and again.
  */
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,8 +43,9 @@ static int batch(struct top *top, const struct options *options)
 	return 0;
 }
 
-static int show(const struct device *device, const struct options *options)
+static int show(const struct device *device, void *data)
 {
+	const struct options *options = data;
 	struct top top;
 	int err;
 
@@ -71,77 +71,53 @@ static int parse_key(const char *text, enum top_key *key)
 	return -1;
 }
 
-static int take_option(struct options *options, int option)
+static int take_option(void *data, int option, const char *text)
 {
-	int err = 0;
+	struct options *options = data;
 
 	switch (option) {
 	case 'j':
 		options->json = true;
 		options->batch = true;
-		return -1;
+		return 0;
 	case 'b':
 		options->batch = true;
-		return -1;
+		return 0;
 	case 'r':
 		options->reverse = true;
-		return -1;
+		return 0;
 	case 's':
-		err = parse_key(optarg, &options->key);
-		break;
+		return parse_key(text, &options->key);
 	case 'd':
-		err = number_seconds("--delay", optarg, MIN_DELAY, &options->seconds);
-		break;
-	case 'n':
-		err = number_parse("--count", optarg, 1, UINT64_MAX, &options->count);
-		break;
-	case 'h':
-		return command_help(&cmd_top);
+		return number_seconds("--delay", text, MIN_DELAY, &options->seconds);
 	default:
-		return command_usage_error(&cmd_top);
+		return number_parse("--count", text, 1, UINT64_MAX, &options->count);
 	}
-	return err ? command_usage_error(&cmd_top) : -1;
-}
-
-/* -1 to go on, else the exit status. */
-static int parse(int argc, char **argv, struct options *options)
-{
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},	 {"batch", no_argument, NULL, 'b'},
-		{"count", required_argument, NULL, 'n'}, {"delay", required_argument, NULL, 'd'},
-		{"sort", required_argument, NULL, 's'},	 {"reverse", no_argument, NULL, 'r'},
-		{"help", no_argument, NULL, 'h'},	 {0},
-	};
-	int status = -1;
-	int option;
-
-	while (status < 0 && (option = getopt_long(argc, argv, "bd:hn:rs:", longs, NULL)) != -1)
-		status = take_option(options, option);
-	if (status < 0 && optind < argc) {
-		output_error("top takes no arguments: %s", argv[optind]);
-		return command_usage_error(&cmd_top);
-	}
-	return status;
 }
 
 static int run(int argc, char **argv)
 {
 	struct options options = {.seconds = 1};
-	struct device device;
-	int status = parse(argc, argv, &options);
+	int status = command_parse(&cmd_top, argc, argv, take_option, &options);
 
-	if (status >= 0)
-		return status;
-	if (device_open(&device))
-		return EXIT_FAILURE;
-	status = show(&device, &options) ? EXIT_FAILURE : EXIT_SUCCESS;
-	device_close(&device);
-	return status;
+	return status >= 0 ? status : command_on_device(show, &options);
 }
+
+static const struct option longs[] = {
+	{"json", no_argument, NULL, 'j'},
+	{"batch", no_argument, NULL, 'b'},
+	{"count", required_argument, NULL, 'n'},
+	{"delay", required_argument, NULL, 'd'},
+	{"sort", required_argument, NULL, 's'},
+	{"reverse", no_argument, NULL, 'r'},
+	COMMAND_HELP,
+};
 
 const struct command cmd_top = {
 	.name = "top",
 	.run = run,
+	.options = longs,
+	.letters = "bd:hn:rs:",
 	.summary = "watch the pools and who holds most",
 	.usage = "[-b] [-n COUNT] [-d SECONDS] [-s KEY] [-r] [--json]\n"
 		 "\n"
