@@ -24,6 +24,10 @@ static const struct command *const commands[] = {
 	&cmd_map,
 	&cmd_top,
 	&cmd_monitor,
+	&cmd_trim,
+	&cmd_compact,
+	&cmd_migrate,
+	&cmd_quota,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

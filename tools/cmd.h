@@ -37,13 +37,17 @@ struct command {
 /* The end of a table of options. */
 #define COMMAND_HELP {"help", no_argument, NULL, 'h'}, {0}
 
+extern const struct command cmd_compact;
 extern const struct command cmd_info;
 extern const struct command cmd_load;
 extern const struct command cmd_map;
+extern const struct command cmd_migrate;
 extern const struct command cmd_monitor;
 extern const struct command cmd_pools;
 extern const struct command cmd_ps;
+extern const struct command cmd_quota;
 extern const struct command cmd_top;
+extern const struct command cmd_trim;
 
 /* Prints the usage on stdout. Returns the exit status. */
 int command_help(const struct command *command);

@@ -120,11 +120,8 @@ static int do_it(const struct device *device, void *data)
 {
 	const struct options *options = data;
 
-	if (options->one && options->index >= device->info.out_pools) {
-		output_error("--pool: no such pool: %u (%s has %u)", options->index, device->path,
-			     device->info.out_pools);
+	if (options->one && device_no_pool(device, options->index))
 		return -1;
-	}
 	if (options->set && set(options))
 		return -1;
 	return show(device, options);

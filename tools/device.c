@@ -75,6 +75,15 @@ void device_close(struct device *device)
 	device->fd = -1;
 }
 
+bool device_no_pool(const struct device *device, uint32_t index)
+{
+	if (index < device->info.out_pools)
+		return false;
+	output_error("--pool: no such pool: %u (%s has %u)", index, device->path,
+		     device->info.out_pools);
+	return true;
+}
+
 int device_pool(const struct device *device, uint32_t index, struct bitmem_pool_info *pool)
 {
 	*pool = (struct bitmem_pool_info){.size = sizeof(*pool), .index = index};

@@ -5,6 +5,7 @@
 #ifndef TOOLS_DEVICE_H
 #define TOOLS_DEVICE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <linux/bitmem.h>
@@ -24,6 +25,9 @@ const char *device_remedy(int err);
 /* Opens the device and reads its INFO. 0, or -1 after saying on stderr what failed. */
 int device_open(struct device *device);
 void device_close(struct device *device);
+
+/* Whether there is no pool of this index; says so on stderr. */
+bool device_no_pool(const struct device *device, uint32_t index);
 
 /* Reads one pool's counters. 0, or -1 after saying on stderr what failed. */
 int device_pool(const struct device *device, uint32_t index, struct bitmem_pool_info *pool);

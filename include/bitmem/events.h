@@ -179,6 +179,36 @@ struct bitmem_nl_settings {
 BITMEM_API int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings,
 				  char reason[BITMEM_NL_REASON_LEN]);
 
+/** What a user may have, and has, over all files. */
+struct bitmem_nl_quota {
+	uint32_t uid;
+	/** Bytes, or BITMEM_NL_NO_LIMIT. */
+	uint64_t limit;
+	/** Bytes charged. */
+	uint64_t bytes;
+};
+
+/** A user may have as much as there is. */
+#define BITMEM_NL_NO_LIMIT UINT64_MAX
+
+/** Told of a quota. Not 0 ends the call, and is its result. */
+typedef int (*bitmem_nl_quota_fn)(const struct bitmem_nl_quota *quota, void *data);
+
+/**
+ * Calls @p fn for each user who has a quota or files: with CAP_SYS_ADMIN everybody, else
+ * oneself.
+ */
+BITMEM_API int bitmem_nl_quotas(bitmem_nl_quota_fn fn, void *data);
+
+/**
+ * Limits a user; needs CAP_SYS_ADMIN. What the user has already stays.
+ * @param limit   bytes, or BITMEM_NL_NO_LIMIT
+ * @param reason  the kernel's words if it refuses, else empty
+ * @return 0; -EPERM; -EINVAL (no such user here); -ENOMEM …
+ */
+BITMEM_API int bitmem_nl_quota_set(uint32_t uid, uint64_t limit,
+				   char reason[BITMEM_NL_REASON_LEN]);
+
 /** What a buffer has on a NUMA node. */
 struct bitmem_nl_spread {
 	uint32_t node;

@@ -18,6 +18,7 @@ struct dump {
 	int (*tell)(struct nlmsghdr *header, struct dump *dump);
 	bitmem_nl_pool_fn pool_fn;
 	bitmem_nl_buffer_fn buffer_fn;
+	bitmem_nl_quota_fn quota_fn;
 	void *data;
 	int result;
 	/* Of the buffer at hand. */
@@ -87,6 +88,23 @@ static int tell_pool(struct nlmsghdr *header, struct dump *dump)
 	int err = genl_decode(header, dump->fields, dump->n_fields, &pool);
 
 	return err ? err : dump->pool_fn(&pool, dump->data);
+}
+
+#define QUOTA(_attr, _kind, _member) \
+	GENL_FIELD(BITMEM_A_QUOTA_##_attr, GENL_##_kind, bitmem_nl_quota, _member)
+
+static const struct genl_field quota_fields[] = {
+	QUOTA(UID, U32, uid),
+	QUOTA(LIMIT, U64, limit),
+	QUOTA(BYTES, U64, bytes),
+};
+
+static int tell_quota(struct nlmsghdr *header, struct dump *dump)
+{
+	struct bitmem_nl_quota quota = {0};
+	int err = genl_decode(header, dump->fields, dump->n_fields, &quota);
+
+	return err ? err : dump->quota_fn(&quota, dump->data);
 }
 
 #define SPREAD(_attr, _kind, _member) \
@@ -195,4 +213,17 @@ int bitmem_nl_buffers(bitmem_nl_buffer_fn fn, void *data)
 	};
 
 	return run(&dump, BITMEM_NL_CMD_BUFFER_GET);
+}
+
+int bitmem_nl_quotas(bitmem_nl_quota_fn fn, void *data)
+{
+	struct dump dump = {
+		.fields = quota_fields,
+		.n_fields = sizeof(quota_fields) / sizeof(quota_fields[0]),
+		.tell = tell_quota,
+		.quota_fn = fn,
+		.data = data,
+	};
+
+	return run(&dump, BITMEM_NL_CMD_QUOTA_GET);
 }

@@ -89,8 +89,16 @@ static int request(struct nl_sock *socket, struct nl_msg *message, char *reason)
 	return err < 0 ? genl_errno(err) : 0;
 }
 
-int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings,
-		       char reason[BITMEM_NL_REASON_LEN])
+/* A command, and what is to be put into its request. */
+struct command {
+	uint8_t cmd;
+	int (*fill)(struct nl_msg *message, const struct command *command);
+	uint32_t which;		/* a pool or a user */
+	uint64_t limit;
+	const struct bitmem_nl_settings *settings;
+};
+
+static int run(const struct command *command, char *reason)
 {
 	struct nl_msg *message;
 	struct nl_sock *socket;
@@ -102,14 +110,48 @@ int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings
 		return err;
 	message = nlmsg_alloc();
 	if (!message || !genlmsg_put(message, NL_AUTO_PORT, NL_AUTO_SEQ, family, 0, 0,
-				     BITMEM_NL_CMD_POOL_SET, BITMEM_FAMILY_VERSION) ||
-	    nla_put_u32(message, BITMEM_A_POOL_INDEX, index))
+				     command->cmd, BITMEM_FAMILY_VERSION))
 		err = -ENOMEM;
 	if (!err)
-		err = put_settings(message, settings);
+		err = command->fill(message, command);
 	if (!err)
 		err = request(socket, message, reason);
 	nlmsg_free(message);
 	nl_socket_free(socket);
 	return err;
+}
+
+static int fill_pool(struct nl_msg *message, const struct command *command)
+{
+	if (nla_put_u32(message, BITMEM_A_POOL_INDEX, command->which))
+		return -ENOMEM;
+	return put_settings(message, command->settings);
+}
+
+int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings,
+		       char reason[BITMEM_NL_REASON_LEN])
+{
+	const struct command command = {
+		.cmd = BITMEM_NL_CMD_POOL_SET, .fill = fill_pool, .which = index,
+		.settings = settings,
+	};
+
+	return run(&command, reason);
+}
+
+static int fill_quota(struct nl_msg *message, const struct command *command)
+{
+	if (nla_put_u32(message, BITMEM_A_QUOTA_UID, command->which) ||
+	    nla_put_u64(message, BITMEM_A_QUOTA_LIMIT, command->limit))
+		return -ENOMEM;
+	return 0;
+}
+
+int bitmem_nl_quota_set(uint32_t uid, uint64_t limit, char reason[BITMEM_NL_REASON_LEN])
+{
+	const struct command command = {
+		.cmd = BITMEM_NL_CMD_QUOTA_SET, .fill = fill_quota, .which = uid, .limit = limit,
+	};
+
+	return run(&command, reason);
 }

@@ -100,6 +100,11 @@ static int never(const struct bitmem_nl_buffer *buffer, void *data)
 	return -ENOTRECOVERABLE;
 }
 
+static int no_quota(const struct bitmem_nl_quota *quota, void *data)
+{
+	return -ENOTRECOVERABLE;
+}
+
 static const struct bitmem_nl_settings keep_all = {
 	.target = BITMEM_NL_KEEP, .max = BITMEM_NL_KEEP, .reserve = BITMEM_NL_KEEP,
 	.low = BITMEM_NL_KEEP, .high = BITMEM_NL_KEEP, .emergency = BITMEM_NL_KEEP,
@@ -120,6 +125,8 @@ TEST(absent)
 	EXPECT_EQ(ENOENT, errno);
 	EXPECT_EQ(-ENOENT, bitmem_nl_buffers(never, NULL));
 	EXPECT_EQ(-ENOENT, bitmem_nl_pool_set(0, &keep_all, reason));
+	EXPECT_EQ(-ENOENT, bitmem_nl_quota_set(0, 0, reason));
+	EXPECT_EQ(-ENOENT, bitmem_nl_quotas(no_quota, NULL));
 	EXPECT_STREQ("", reason);
 	EXPECT_EQ(fds, test_fds());
 	EXPECT_FALSE(test_leaks());
@@ -323,8 +330,11 @@ static int set_as_another(const struct bitmem_nl_settings *set)
 
 	if (!pid) {
 		int err = setuid(65534) ? 0 : bitmem_nl_pool_set(0, set, reason);
+		bool wrong = err != -EPERM || strcmp(reason, "CAP_SYS_ADMIN is missing");
 
-		_exit(err == -EPERM && !strcmp(reason, "CAP_SYS_ADMIN is missing") ? 0 : 1);
+		err = bitmem_nl_quota_set(65534, 0, reason);
+		wrong |= err != -EPERM || strcmp(reason, "CAP_SYS_ADMIN is missing");
+		_exit(wrong);
 	}
 	return pid > 0 && waitpid(pid, &status, 0) == pid ? status : -1;
 }
@@ -337,6 +347,57 @@ TEST_F(events, settings_of_others)
 		SKIP(return, "needs another user");
 	set.low = 0;
 	EXPECT_EQ(0, set_as_another(&set));
+}
+
+/* A user that nothing else has to do with. */
+#define SOMEBODY 4242
+
+struct quotas {
+	uint32_t uid;
+	int n;
+	struct bitmem_nl_quota found;
+};
+
+static int look_for_quota(const struct bitmem_nl_quota *quota, void *data)
+{
+	struct quotas *quotas = data;
+
+	if (quota->uid != quotas->uid)
+		return 0;
+	quotas->n++;
+	quotas->found = *quota;
+	return 0;
+}
+
+TEST_F(events, quotas)
+{
+	struct quotas own = { .uid = geteuid() }, set = { .uid = SOMEBODY };
+	uint64_t before, offset;
+	int fds = test_fds();
+	char reason[BITMEM_NL_REASON_LEN];
+
+	ASSERT_EQ(0, bitmem_nl_quotas(look_for_quota, &own));
+	ASSERT_EQ(1, own.n);
+	before = own.found.bytes;
+	ASSERT_EQ(0, device_alloc(self->fd, 3 << 20, "charged", &offset));
+	ASSERT_EQ(0, bitmem_nl_quotas(look_for_quota, &own));
+	EXPECT_EQ(2, own.n);
+	EXPECT_EQ(before + (3 << 20), own.found.bytes);
+	if (geteuid())
+		SKIP(return, "needs CAP_SYS_ADMIN");
+	EXPECT_EQ(0, bitmem_nl_quota_set(SOMEBODY, 5 << 20, reason));
+	EXPECT_STREQ("", reason);
+	ASSERT_EQ(0, bitmem_nl_quotas(look_for_quota, &set));
+	EXPECT_EQ(1, set.n);
+	EXPECT_EQ(5u << 20, set.found.limit);
+	EXPECT_EQ(0, set.found.bytes);
+	EXPECT_EQ(0, bitmem_nl_quota_set(SOMEBODY, BITMEM_NL_NO_LIMIT, reason));
+	/* Without a limit of their own or a file, nothing is kept of users. */
+	ASSERT_EQ(0, bitmem_nl_quotas(look_for_quota, &set));
+	EXPECT_EQ(1, set.n);
+	EXPECT_EQ(-EINVAL, bitmem_nl_quota_set(~0u, 0, reason));
+	EXPECT_NE(NULL, strstr(reason, "uid: no such user here"));
+	EXPECT_EQ(fds, test_fds());
 }
 
 struct search {

@@ -8,6 +8,8 @@
  *   holder many	more buffers than the kernel lists
  *   holder tag		a buffer with a tag that no terminal should see as it is
  *   holder share-out	a buffer that is exported, and one that has a name
+ *   holder scattered	single pages with gaps between them
+ *   holder fixed	a buffer that has to stay where it is
  *   holder churn	none: opens and closes the device with a buffer, 4000 times, and ends
  *
  * Prints "ready BYTES PID..." when it holds them, and stays until it is killed. It
@@ -15,6 +17,7 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +32,7 @@
 #define LENGTH	(3u << 20)
 #define BUFFERS 70
 #define CHURNS	4000
+#define SCATTERED 2048
 
 static void die(const char *what)
 {
@@ -177,6 +181,44 @@ static void hold_shared_out(void)
 	stay(2 * LENGTH, 0);
 }
 
+static void free_buffer(int fd, uint32_t id)
+{
+	struct bitmem_free arg = {.size = sizeof(arg), .id = id};
+
+	if (ioctl(fd, BITMEM_FREE, &arg))
+		die("FREE");
+}
+
+/* Single pages with gaps between them, in a few superblocks. */
+static void hold_scattered(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	uint32_t ids[SCATTERED];
+	int fd = open_device();
+
+	for (int i = 0; i < SCATTERED; i++)
+		ids[i] = alloc_buffer(fd, page, "scattered").out_id;
+	for (int i = 0; i < SCATTERED; i++) {
+		if (i % 4)
+			free_buffer(fd, ids[i]);
+	}
+	stay(SCATTERED / 4 * page, 0);
+}
+
+/* One whose physical addresses were told stays where it is. */
+static void hold_fixed(void)
+{
+	struct bitmem_segment segment;
+	struct bitmem_segments arg = {.size = sizeof(arg), .count = 1};
+	int fd = open_device();
+
+	arg.id = alloc_buffer(fd, LENGTH, "fixed").out_id;
+	arg.entries = (uintptr_t)&segment;
+	if (ioctl(fd, BITMEM_SEGMENTS, &arg))
+		die("SEGMENTS");
+	stay(LENGTH, 0);
+}
+
 static void churn(void)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -198,13 +240,13 @@ int main(int argc, char **argv)
 	} ways[] = {
 		{"share", hold_shared}, {"map", hold_mapped}, {"flight", hold_in_flight},
 		{"many", hold_many},	{"tag", hold_tagged},	{"share-out", hold_shared_out},
-		{"churn", churn},
+		{"churn", churn},	{"scattered", hold_scattered}, {"fixed", hold_fixed},
 	};
 
 	for (size_t i = 0; argc == 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (!strcmp(argv[1], ways[i].name))
 			ways[i].hold();
 	}
-	fputs("usage: holder share|map|flight|many|tag|share-out|churn\n", stderr);
+	fputs("usage: holder share|map|flight|many|tag|share-out|scattered|fixed|churn\n", stderr);
 	return 2;
 }

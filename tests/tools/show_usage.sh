@@ -43,24 +43,35 @@ for value in x '' nan -1 1e9; do
 	names "^bitmem: --timeout: .*: $value\$" monitor --timeout "$value"
 done
 
-for command in pools map top monitor; do
-	run bitmem help $command
-	check "help $command" has "$OUT" "^usage: bitmem $command "
+check_help()
+{
+	run bitmem help "$1"
+	check "help $1" has "$OUT" "^usage: bitmem $1 "
 	cp "$OUT" "$WORK/help"
-	run bitmem $command --help
-	check "$command --help says the same" cmp "$OUT" "$WORK/help"
-	check "$command: --json is told of" has "$OUT" '^  --json '
+	run bitmem "$1" --help
+	check "$1 --help says the same" cmp "$OUT" "$WORK/help"
+	check "$1: --json is told of" has "$OUT" '^  --json '
 	run bitmem help
-	check "help lists $command" has "$OUT" "^  $command  *[a-z]"
+	check "help lists $1" has "$OUT" "^  $1  *[a-z]"
+}
+
+# check_no_device COMMAND: a command and its arguments.
+check_no_device()
+{
+	# shellcheck disable=SC2086 # words
+	run env BITMEM_DEVICE=/nonexistent/bitmem bitmem $1
+	check "$1: no device" failed_with '/nonexistent/bitmem: .*module loaded'
+	# shellcheck disable=SC2086
+	run env BITMEM_DEVICE=/dev/null bitmem $1
+	check "$1: another device" failed_with '/dev/null: .*not a bitmem device'
+}
+
+for command in pools map top monitor; do
+	check_help $command
 done
 
 for command in pools map 'top --batch' top 'pools --pool 0 --target 1G'; do
-	# shellcheck disable=SC2086 # a command and its option
-	run env BITMEM_DEVICE=/nonexistent/bitmem bitmem $command
-	check "$command: no device" failed_with '/nonexistent/bitmem: .*module loaded'
-	# shellcheck disable=SC2086
-	run env BITMEM_DEVICE=/dev/null bitmem $command
-	check "$command: another device" failed_with '/dev/null: .*not a bitmem device'
+	check_no_device "$command"
 done
 
 # A network namespace of its own has no family, whether or not there is a module.
