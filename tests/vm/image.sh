@@ -5,8 +5,9 @@
 
 # With what they depend on; everything else a guest needs is built into Debian's kernels.
 GUEST_MODULES=(virtio_pci virtio_console nvme ext4 loop)
-# The drivers that tests/clients is about, where the kernel has them.
-CLIENT_MODULES=(hwpoison-inject vgem vivid vfio-pci vfio_iommu_type1)
+# The drivers that tests/clients and tests/examples are about, where the kernel has them.
+CLIENT_MODULES=(hwpoison-inject vgem vivid vfio-pci vfio_iommu_type1
+	rdma_rxe ib_uverbs crc32_generic dummy)
 
 pack_cpio()
 {
