@@ -24,20 +24,23 @@
 #define NEAR_MAX (BM_ALIGN_MIN << 32)
 
 /* The first version's sizes: callers compiled against it stay valid as members are added. */
-#define OPTIONS_SIZE_1 sizeof(struct bitmem_options)
-#define STATS_SIZE_1 sizeof(struct bitmem_stats)
+#define OPTIONS_SIZE_1 BM_FIRST_SIZE(struct bitmem_options, tracking)
+#define STATS_SIZE_1 BM_FIRST_SIZE(struct bitmem_stats, meta_bytes)
 
 const char *bitmem_version(void)
 {
 	return BM_VERSION;
 }
 
-void bitmem_options_init(struct bitmem_options *options)
+void bitmem_options_init_sized(struct bitmem_options *options, size_t size)
 {
-	memset(options, 0, sizeof(*options));
-	options->size = sizeof(*options);
-	options->backend = BITMEM_BACKEND_AUTO;
-	options->node = BITMEM_NODE_ANY;
+	const struct bitmem_options defaults = {
+		.size = size,
+		.backend = BITMEM_BACKEND_AUTO,
+		.node = BITMEM_NODE_ANY,
+	};
+
+	bm_write_sized(options, size, &defaults, sizeof(defaults));
 }
 
 /* Copies the caller's options; what it does not know stays at the default. */
@@ -310,8 +313,7 @@ int bm_stats_copy(const struct bitmem_stats *now, struct bitmem_stats *stats)
 
 	if (size < STATS_SIZE_1)
 		return -EINVAL;
-	memset(stats, 0, size);
-	memcpy(stats, now, size < sizeof(*now) ? size : sizeof(*now));
+	bm_write_sized(stats, size, now, sizeof(*now));
 	stats->size = size;
 	return 0;
 }

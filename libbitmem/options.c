@@ -35,3 +35,9 @@ int bm_read_sized(void *to, size_t known, const void *from, size_t first, const 
 	return bm_error(*error, -EINVAL,
 			"%s.size: %zu, and the members unknown here are not zero", name, size);
 }
+
+void bm_write_sized(void *to, size_t size, const void *from, size_t known)
+{
+	memset(to, 0, size);
+	memcpy(to, from, size < known ? size : known);
+}

@@ -11,6 +11,14 @@
 
 struct bitmem_error;
 
+/*
+ * The size of a structure's first version, which ended with @last: the least that a caller's may
+ * have. It stays what it is as members are added.
+ */
+#define BM_FIRST_SIZE(type, last)                                                       \
+	((offsetof(type, last) + sizeof(((type *)0)->last) + _Alignof(type) - 1) /          \
+	 _Alignof(type) * _Alignof(type))
+
 /* Whether the bytes of a caller's structure that we do not know are zero. */
 bool bm_tail_is_zero(const void *from, size_t known, size_t size);
 
@@ -26,5 +34,11 @@ bool bm_tail_is_zero(const void *from, size_t known, size_t size);
 /* The same; @error is in @to. */
 int bm_read_sized(void *to, size_t known, const void *from, size_t first, const char *name,
 		  struct bitmem_error **error);
+
+/*
+ * Fills a caller's structure of @size bytes from ours of @known, no further than either goes; what
+ * we do not know becomes zero.
+ */
+void bm_write_sized(void *to, size_t size, const void *from, size_t known);
 
 #endif /* BITMEM_OPTIONS_H */

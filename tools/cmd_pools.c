@@ -172,7 +172,7 @@ static int run(int argc, char **argv)
 	struct options options = {0};
 	int status;
 
-	memset(&options.settings, 0xff, sizeof(options.settings)); /* BITMEM_NL_KEEP */
+	bitmem_nl_settings_init(&options.settings);
 	status = command_parse(&cmd_pools, argc, argv, take_option, &options);
 	if (status >= 0)
 		return status;

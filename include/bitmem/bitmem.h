@@ -15,6 +15,10 @@
  *
  * Shapes are arrays of element counts. Sizes, lengths and offsets are bytes.
  *
+ * A structure that begins with its size may grow at its end in later versions: a program tells the
+ * size that it was compiled with, and works with libraries older and newer than that. The
+ * others never change.
+ *
  * Across fork() the memory is shared: parent and child see each other's writes,
  * and it stays until both have gone. The library's books are not shared: each
  * has a copy. So of a context opened before the fork, only one of the two may
@@ -104,8 +108,17 @@ struct bitmem_options {
 	enum bitmem_tracking tracking;
 };
 
+/**
+ * Fills @p options of @p size bytes with the defaults, and nothing beyond: bitmem_options_init() for
+ * who cannot say sizeof in C. Members that the library does not know become 0.
+ */
+BITMEM_API void bitmem_options_init_sized(struct bitmem_options *options, size_t size);
+
 /** Fills @p options with the defaults. */
-BITMEM_API void bitmem_options_init(struct bitmem_options *options);
+static inline void bitmem_options_init(struct bitmem_options *options)
+{
+	bitmem_options_init_sized(options, sizeof(*options));
+}
 
 /**
  * Opens a context.

@@ -9,7 +9,8 @@
  * negative errno unless they say otherwise; ENOENT means that the module is not
  * loaded, or that this is not the initial network namespace.
  *
- * Structures are filled in by the library and may grow at their end.
+ * Structures that the library hands to a callback may grow at their end; so does what begins with
+ * its size, as bitmem.h tells.
  */
 #ifndef BITMEM_EVENTS_H
 #define BITMEM_EVENTS_H
@@ -159,8 +160,14 @@ BITMEM_API int bitmem_nl_pools(bitmem_nl_pool_fn fn, void *data);
 /** Room for what the kernel says of a refusal. */
 #define BITMEM_NL_REASON_LEN 128
 
-/** A pool's settings; bytes, or BITMEM_NL_KEEP. */
+/** A pool's settings; bytes, or BITMEM_NL_KEEP. Set it up with bitmem_nl_settings_init(). */
 struct bitmem_nl_settings {
+	/**
+	 * sizeof(struct bitmem_nl_settings) as the caller was compiled: EINVAL if less than the
+	 * first version's, or if it is more than the library knows and what it does not know is
+	 * not BITMEM_NL_KEEP.
+	 */
+	size_t size;
 	uint64_t target;
 	uint64_t max;
 	uint64_t reserve;
@@ -170,10 +177,22 @@ struct bitmem_nl_settings {
 };
 
 /**
+ * Sets all of @p settings, which has @p size bytes, to BITMEM_NL_KEEP, and nothing beyond:
+ * bitmem_nl_settings_init() for who cannot say sizeof in C.
+ */
+BITMEM_API void bitmem_nl_settings_init_sized(struct bitmem_nl_settings *settings, size_t size);
+
+/** Sets all of @p settings to BITMEM_NL_KEEP. */
+static inline void bitmem_nl_settings_init(struct bitmem_nl_settings *settings)
+{
+	bitmem_nl_settings_init_sized(settings, sizeof(*settings));
+}
+
+/**
  * Changes the settings of pool @p index, all of them or none; needs CAP_SYS_ADMIN. Sizes
  * are rounded down to whole superblocks, watermarks to whole pages.
  * @param reason  the kernel's words if it refuses, else empty
- * @return 0; -EPERM; -ENOENT (no such pool); -EINVAL: not reserve <= target <= max and
+ * @return 0; -EPERM; -ENOENT (no such pool); -EINVAL: the size; not reserve <= target <= max and
  *         emergency <= low <= high <= max, or more than the node can spare …
  */
 BITMEM_API int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings,

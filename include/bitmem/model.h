@@ -73,8 +73,17 @@ struct bitmem_model_options {
 	struct bitmem_error *error;
 };
 
+/**
+ * Fills @p options of @p size bytes with the defaults, and nothing beyond: bitmem_model_options_init() for
+ * who cannot say sizeof in C. Members that the library does not know become 0.
+ */
+BITMEM_API void bitmem_model_options_init_sized(struct bitmem_model_options *options, size_t size);
+
 /** Fills @p options with the defaults. */
-BITMEM_API void bitmem_model_options_init(struct bitmem_model_options *options);
+static inline void bitmem_model_options_init(struct bitmem_model_options *options)
+{
+	bitmem_model_options_init_sized(options, sizeof(*options));
+}
 
 /**
  * Loads a model.

@@ -53,8 +53,17 @@ struct bitmem_pool_options {
 	struct bitmem_error *error;
 };
 
+/**
+ * Fills @p options of @p size bytes with the defaults, and nothing beyond: bitmem_pool_options_init() for
+ * who cannot say sizeof in C. Members that the library does not know become 0.
+ */
+BITMEM_API void bitmem_pool_options_init_sized(struct bitmem_pool_options *options, size_t size);
+
 /** Fills @p options with the defaults: any node, any width, bound. */
-BITMEM_API void bitmem_pool_options_init(struct bitmem_pool_options *options);
+static inline void bitmem_pool_options_init(struct bitmem_pool_options *options)
+{
+	bitmem_pool_options_init_sized(options, sizeof(*options));
+}
 
 /**
  * Adds a pool. It holds no memory until something is allocated from it.
@@ -176,8 +185,17 @@ struct bitmem_policy {
 	struct bitmem_error *error;
 };
 
+/**
+ * Fills @p policy of @p size bytes with the defaults, and nothing beyond: bitmem_policy_init() for
+ * who cannot say sizeof in C. Members that the library does not know become 0.
+ */
+BITMEM_API void bitmem_policy_init_sized(struct bitmem_policy *policy, size_t size);
+
 /** Fills @p policy with the defaults: strict, and the nearest first if it is made another. */
-BITMEM_API void bitmem_policy_init(struct bitmem_policy *policy);
+static inline void bitmem_policy_init(struct bitmem_policy *policy)
+{
+	bitmem_policy_init_sized(policy, sizeof(*policy));
+}
 
 /**
  * Sets the policy of a pool, or of BITMEM_ALL_POOLS. It is for requests that come later.

@@ -141,8 +141,17 @@ struct bitmem_strategy {
 	unsigned int sample_ms;
 };
 
+/**
+ * Fills @p strategy of @p size bytes with the defaults, and nothing beyond: bitmem_strategy_init() for
+ * who cannot say sizeof in C. Members that the library does not know become 0.
+ */
+BITMEM_API void bitmem_strategy_init_sized(struct bitmem_strategy *strategy, size_t size);
+
 /** Fills @p strategy with the defaults. */
-BITMEM_API void bitmem_strategy_init(struct bitmem_strategy *strategy);
+static inline void bitmem_strategy_init(struct bitmem_strategy *strategy)
+{
+	bitmem_strategy_init_sized(strategy, sizeof(*strategy));
+}
 
 /**
  * Sets when free memory goes back by itself. A context is opened with flags 0, so

@@ -216,8 +216,17 @@ struct bitmem_growth {
 	unsigned int pauses;
 };
 
+/**
+ * Fills @p growth of @p size bytes with the defaults, and nothing beyond: bitmem_growth_init() for
+ * who cannot say sizeof in C. Members that the library does not know become 0.
+ */
+BITMEM_API void bitmem_growth_init_sized(struct bitmem_growth *growth, size_t size);
+
 /** Fills @p growth with the defaults. */
-BITMEM_API void bitmem_growth_init(struct bitmem_growth *growth);
+static inline void bitmem_growth_init(struct bitmem_growth *growth)
+{
+	bitmem_growth_init_sized(growth, sizeof(*growth));
+}
 
 /**
  * Places of which ever more is alive: at no mark there is less (in blocks, views or bytes) than at

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Settings: a request that changes something, and the kernel's words if it refuses. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -24,6 +25,32 @@ static const struct {
 	SETTING(TARGET, target), SETTING(MAX_BYTES, max), SETTING(RESERVE, reserve),
 	SETTING(LOW, low),	 SETTING(HIGH, high),	  SETTING(EMERGENCY, emergency),
 };
+
+/* The first version's size. */
+#define SETTINGS_SIZE_1 (offsetof(struct bitmem_nl_settings, emergency) + sizeof(uint64_t))
+
+void bitmem_nl_settings_init_sized(struct bitmem_nl_settings *settings, size_t size)
+{
+	/* Every byte of BITMEM_NL_KEEP is the same: what is not known here is kept, too. */
+	memset(settings, 0xff, size);
+	memcpy(settings, &size, size < sizeof(size) ? size : sizeof(size));
+}
+
+/* Copies the caller's settings; what it does not know is kept. */
+static int read_settings(const struct bitmem_nl_settings *from, struct bitmem_nl_settings *settings)
+{
+	const unsigned char *bytes = (const unsigned char *)from;
+
+	bitmem_nl_settings_init(settings);
+	if (from->size < SETTINGS_SIZE_1)
+		return -EINVAL;
+	for (size_t i = sizeof(*settings); i < from->size; i++) {
+		if (bytes[i] != 0xff)
+			return -EINVAL;
+	}
+	memcpy(settings, from, from->size < sizeof(*settings) ? from->size : sizeof(*settings));
+	return 0;
+}
 
 static int put_settings(struct nl_msg *message, const struct bitmem_nl_settings *settings)
 {
@@ -103,9 +130,10 @@ static int run(const struct command *command, char *reason)
 	struct nl_msg *message;
 	struct nl_sock *socket;
 	int family;
-	int err = genl_open(&socket, &family);
+	int err;
 
 	*reason = '\0';
+	err = genl_open(&socket, &family);
 	if (err)
 		return err;
 	message = nlmsg_alloc();
@@ -131,11 +159,17 @@ static int fill_pool(struct nl_msg *message, const struct command *command)
 int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_settings *settings,
 		       char reason[BITMEM_NL_REASON_LEN])
 {
+	struct bitmem_nl_settings known;
 	const struct command command = {
 		.cmd = BITMEM_NL_CMD_POOL_SET, .fill = fill_pool, .which = index,
-		.settings = settings,
+		.settings = &known,
 	};
+	int err = read_settings(settings, &known);
 
+	if (err) {
+		snprintf(reason, BITMEM_NL_REASON_LEN, "settings.size: %zu", settings->size);
+		return err;
+	}
 	return run(&command, reason);
 }
 

@@ -14,12 +14,13 @@
 #include <time.h>
 
 #include "../context.h"
+#include "../options.h"
 #include "set.h"
 #include "site.h"
 
 /* The first version's sizes: callers compiled against it stay valid as members are added. */
-#define OPTIONS_SIZE_1 sizeof(struct bitmem_model_options)
-#define INFO_SIZE_1    sizeof(struct bitmem_model_info)
+#define OPTIONS_SIZE_1 BM_FIRST_SIZE(struct bitmem_model_options, error)
+#define INFO_SIZE_1    BM_FIRST_SIZE(struct bitmem_model_info, tensors)
 
 #define MAX_DEPTH  1024
 #define MAX_WINDOW ((size_t)64 << 20)
@@ -37,9 +38,11 @@ struct bitmem_model {
 	unsigned int site;	/* which place in code loaded it (site.h) */
 };
 
-void bitmem_model_options_init(struct bitmem_model_options *options)
+void bitmem_model_options_init_sized(struct bitmem_model_options *options, size_t size)
 {
-	*options = (struct bitmem_model_options){.size = sizeof(*options)};
+	const struct bitmem_model_options defaults = {.size = size};
+
+	bm_write_sized(options, size, &defaults, sizeof(defaults));
 }
 
 static double now(void)
@@ -72,21 +75,12 @@ static int take_options(struct bitmem_model_options *to, const struct bitmem_mod
 {
 	unsigned long long value;
 	const char *bad;
+	int ret;
 
 	bitmem_model_options_init(to);
-	if (!from)
-		return 0;
-	/* Too small to hold what the first version had: where its error is, is not known. */
-	if (from->size < OPTIONS_SIZE_1)
-		return bm_error(NULL, -EINVAL, "options: size: %zu is too small", from->size);
-	memcpy(to, from, sizeof(*to));
-	to->size = sizeof(*to);
-	if (to->error)
-		memset(to->error, 0, sizeof(*to->error));
-	for (size_t i = sizeof(*to); i < from->size; i++)
-		if (((const char *)from)[i])
-			return bm_error(to->error, -EINVAL, "options: size: %zu, and members "
-					"unknown here are not zero", from->size);
+	ret = bm_read_options(to, from, OPTIONS_SIZE_1, "options");
+	if (ret)
+		return ret;
 	bad = bad_option(to, &value);
 	if (!bad)
 		return 0;
@@ -346,8 +340,7 @@ int bitmem_model_info(const struct bitmem_model *model, struct bitmem_model_info
 
 	if (info->size < INFO_SIZE_1)
 		return -EINVAL;
-	memset(info, 0, info->size);
-	memcpy(info, &all, sizeof(all));
+	bm_write_sized(info, info->size, &all, sizeof(all));
 	return 0;
 }
 

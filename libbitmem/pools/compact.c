@@ -5,12 +5,12 @@
  * is what leaves superblocks half empty.
  */
 #include <errno.h>
-#include <string.h>
 
+#include "../options.h"
 #include "pools.h"
 
 /* The first version's size. */
-#define COMPACTED_SIZE_1 sizeof(struct bitmem_compacted)
+#define COMPACTED_SIZE_1 BM_FIRST_SIZE(struct bitmem_compacted, freed)
 
 /* Bits of the pools that hold memory. */
 static unsigned int holders(struct bitmem *ctx)
@@ -40,11 +40,7 @@ int bitmem_compact(struct bitmem *ctx, struct bitmem_compacted *done)
 			ret = backend->ops->compact(backend, &ctx->pools[i].where, &now.moved,
 						    &now.freed);
 	}
-	if (done) {
-		const size_t size = done->size;
-
-		memset(done, 0, size);
-		memcpy(done, &now, size < sizeof(now) ? size : sizeof(now));
-	}
+	if (done)
+		bm_write_sized(done, done->size, &now, sizeof(now));
 	return ret;
 }

@@ -15,15 +15,17 @@
 #include "pools.h"
 
 /* The first version's size. */
-#define POLICY_SIZE_1 sizeof(struct bitmem_policy)
+#define POLICY_SIZE_1 BM_FIRST_SIZE(struct bitmem_policy, error)
 
-void bitmem_policy_init(struct bitmem_policy *policy)
+void bitmem_policy_init_sized(struct bitmem_policy *policy, size_t size)
 {
-	*policy = (struct bitmem_policy){
-		.size = sizeof(*policy),
+	const struct bitmem_policy defaults = {
+		.size = size,
 		.kind = BITMEM_POLICY_STRICT,
 		.level = BITMEM_PRESSURE_HIGH,
 	};
+
+	bm_write_sized(policy, size, &defaults, sizeof(defaults));
 }
 
 /* --- the order --- */
@@ -235,7 +237,6 @@ int bitmem_get_policy(struct bitmem *ctx, unsigned int pool, struct bitmem_polic
 	for (unsigned int i = 0; i < now.nr_pools; i++)
 		now.pools[i] = ctx->pools[pool].policy.pools[i];
 	bm_unlock(ctx);
-	memset(policy, 0, size);
-	memcpy(policy, &now, size < sizeof(now) ? size : sizeof(now));
+	bm_write_sized(policy, size, &now, sizeof(now));
 	return 0;
 }

@@ -9,15 +9,17 @@
 #include "pools.h"
 
 /* The first version's size. */
-#define OPTIONS_SIZE_1 sizeof(struct bitmem_pool_options)
+#define OPTIONS_SIZE_1 BM_FIRST_SIZE(struct bitmem_pool_options, error)
 
-void bitmem_pool_options_init(struct bitmem_pool_options *options)
+void bitmem_pool_options_init_sized(struct bitmem_pool_options *options, size_t size)
 {
-	*options = (struct bitmem_pool_options){
-		.size = sizeof(*options),
+	const struct bitmem_pool_options defaults = {
+		.size = size,
 		.node = BITMEM_NODE_ANY,
 		.bind = 1,
 	};
+
+	bm_write_sized(options, size, &defaults, sizeof(defaults));
 }
 
 /* Copies the caller's options; what it does not know stays at the default. */
@@ -121,8 +123,7 @@ int bitmem_pool_info(struct bitmem *ctx, unsigned int pool, struct bitmem_pool_o
 		.bind = ctx->pools[pool].where.bind,
 		.error = options->error,
 	};
-	memset(options, 0, size);
-	memcpy(options, &now, size < sizeof(now) ? size : sizeof(now));
+	bm_write_sized(options, size, &now, sizeof(now));
 	return 0;
 }
 

@@ -11,10 +11,11 @@
 #include <string.h>
 
 #include "../block.h"
+#include "../options.h"
 #include "pools.h"
 
 /* The first version's size. */
-#define USAGE_SIZE_1 sizeof(struct bitmem_pool_usage)
+#define USAGE_SIZE_1 BM_FIRST_SIZE(struct bitmem_pool_usage, external_fragmentation)
 
 static uint64_t bytes_of(size_t units)
 {
@@ -149,7 +150,6 @@ int bitmem_pool_usage(struct bitmem *ctx, unsigned int pool, struct bitmem_pool_
 	bm_caches_release(ctx, NULL);
 	bm_unlock(ctx);
 	finish(&now);
-	memset(usage, 0, size);
-	memcpy(usage, &now, size < sizeof(now) ? size : sizeof(now));
+	bm_write_sized(usage, size, &now, sizeof(now));
 	return 0;
 }

@@ -10,15 +10,15 @@
 #include "options.h"
 
 /* The first versions' sizes. */
-#define STRATEGY_SIZE_1 sizeof(struct bitmem_strategy)
-#define STATS_SIZE_1 sizeof(struct bitmem_strategy_stats)
+#define STRATEGY_SIZE_1 BM_FIRST_SIZE(struct bitmem_strategy, sample_ms)
+#define STATS_SIZE_1 BM_FIRST_SIZE(struct bitmem_strategy_stats, on_period)
 
 #define FLAGS (BITMEM_RETURN_IDLE | BITMEM_RETURN_PRESSURE | BITMEM_RETURN_PERIODIC)
 
-void bitmem_strategy_init(struct bitmem_strategy *strategy)
+void bitmem_strategy_init_sized(struct bitmem_strategy *strategy, size_t size)
 {
-	*strategy = (struct bitmem_strategy){
-		.size = sizeof(*strategy),
+	const struct bitmem_strategy defaults = {
+		.size = size,
 		.flags = BITMEM_RETURN_IDLE | BITMEM_RETURN_PRESSURE,
 		.level = BITMEM_PRESSURE_MEDIUM,
 		.pressure_ms = 10000,
@@ -26,6 +26,8 @@ void bitmem_strategy_init(struct bitmem_strategy *strategy)
 		.period_ms = 60000,
 		.sample_ms = 1000,
 	};
+
+	bm_write_sized(strategy, size, &defaults, sizeof(defaults));
 }
 
 void bm_strategy_init(struct bm_strategy *strategy)
@@ -111,8 +113,7 @@ int bitmem_get_strategy(struct bitmem *ctx, struct bitmem_strategy *strategy)
 	pthread_mutex_unlock(&ctx->keeper.lock);
 	set.size = size;
 	set.error = error;
-	memset(strategy, 0, size);
-	memcpy(strategy, &set, size < sizeof(set) ? size : sizeof(set));
+	bm_write_sized(strategy, size, &set, sizeof(set));
 	return 0;
 }
 
@@ -145,7 +146,6 @@ int bitmem_strategy_stats(struct bitmem *ctx, struct bitmem_strategy_stats *stat
 		.on_pressure = returns[BM_ON_PRESSURE],
 		.on_period = returns[BM_ON_PERIOD],
 	};
-	memset(stats, 0, size);
-	memcpy(stats, &now, size < sizeof(now) ? size : sizeof(now));
+	bm_write_sized(stats, size, &now, sizeof(now));
 	return 0;
 }

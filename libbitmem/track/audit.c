@@ -11,11 +11,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "../options.h"
 #include "../segment.h"
 #include "backend_view.h"
 #include "check.h"
 
-#define AUDIT_SIZE_1	sizeof(struct bitmem_audit)
+#define AUDIT_SIZE_1	BM_FIRST_SIZE(struct bitmem_audit, named)
 #define TRIES		200
 #define PAUSE_NS	10000000
 
@@ -134,8 +135,7 @@ static void fill_in(const struct audit *a, struct bitmem_audit *audit)
 		.exported = a->view.exported, .named = a->view.named,
 	};
 
-	memset(audit, 0, size);
-	memcpy(audit, &now, size < sizeof(now) ? size : sizeof(now));
+	bm_write_sized(audit, size, &now, sizeof(now));
 }
 
 static int say(const struct audit *a, struct bitmem_error *error, int code)

@@ -7,7 +7,8 @@
 #include "../options.h"
 #include "mark.h"
 
-#define GROWTH_SIZE_1 sizeof(struct bitmem_growth)
+/* The first version's size. */
+#define GROWTH_SIZE_1 BM_FIRST_SIZE(struct bitmem_growth, pauses)
 
 /* The parts of one place after the other. */
 struct cursor {
@@ -111,20 +112,19 @@ int bitmem_mark_diff(const struct bitmem_mark *before, const struct bitmem_mark 
 
 /* --- growth --- */
 
-void bitmem_growth_init(struct bitmem_growth *growth)
+void bitmem_growth_init_sized(struct bitmem_growth *growth, size_t size)
 {
-	*growth = (struct bitmem_growth) { .size = sizeof(*growth) };
+	const struct bitmem_growth defaults = { .size = size };
+
+	bm_write_sized(growth, size, &defaults, sizeof(defaults));
 }
 
 static int read_growth(const struct bitmem_growth *from, struct bitmem_growth *growth)
 {
+	struct bitmem_error *nowhere = NULL;
+
 	bitmem_growth_init(growth);
-	if (!from)
-		return 0;
-	if (from->size < GROWTH_SIZE_1 || !bm_tail_is_zero(from, sizeof(*growth), from->size))
-		return -EINVAL;
-	memcpy(growth, from, sizeof(*growth));
-	return 0;
+	return bm_read_sized(growth, sizeof(*growth), from, GROWTH_SIZE_1, "growth", &nowhere);
 }
 
 /* What a mark has of a place. */

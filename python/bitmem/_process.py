@@ -60,11 +60,9 @@ class Handle:
 
 
 def prepared(kind: Any, init: Any) -> Any:
-    """A structure as the library's function of that name sets it up. That writes as much as the
-    library's own has, which in a newer one is more."""
-    memory = (ctypes.c_char * (ctypes.sizeof(kind) + 1024))()
-    struct = kind.from_buffer(memory)
-    init(ctypes.byref(struct))
+    """A structure as the library's function of that name sets it up."""
+    struct = kind()
+    init(ctypes.byref(struct), ctypes.sizeof(kind))
     return struct
 
 

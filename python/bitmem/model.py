@@ -103,7 +103,7 @@ class Model(Closing, Mapping[str, Tensor]):
         self._own_pool: Optional[Pool] = None
         if pool is not None and pool_options:
             raise TypeError(f"load: the pool is there already, and has its {min(pool_options)}")
-        options, words = prepared(ModelOptions, lib.model_options_init), CError()
+        options, words = prepared(ModelOptions, lib.model_options_init_sized), CError()
         options.flags = BUFFERED if buffered else 0
         options.dialect = _choice("dialect", dialect, DIALECTS)
         options.queue_depth = fits("queue_depth", queue_depth, 1 << 32)

@@ -53,7 +53,7 @@ class Pool(Closing):
                  segment_size: Optional[int] = None, tracking: Optional[str] = None) -> None:
         self._context: Optional[Handle] = None
         self._watches: set[Watch] = set()
-        options, words = prepared(Options, lib.options_init), CError()
+        options, words = prepared(Options, lib.options_init_sized), CError()
         options.error = ctypes.pointer(words)
         options.backend = _choice("backend", backend or "auto", BACKENDS)
         options.tracking = _choice("tracking", tracking or "auto", TRACKING)
@@ -177,7 +177,7 @@ class Pool(Closing):
     def add(self, *, node: Optional[int] = None, width: int = 0, bind: bool = True) -> int:
         """Adds a part with the memory of a NUMA node, or that a device with so many address
         bits reaches: its number, for `where`. What open() gave is number 0."""
-        options, words = prepared(PoolOptions, lib.pool_options_init), CError()
+        options, words = prepared(PoolOptions, lib.pool_options_init_sized), CError()
         number = ctypes.c_uint()
         options.error = ctypes.pointer(words)
         options.node = -1 if node is None else fits("node", node, 1 << 31)
@@ -205,7 +205,7 @@ class Pool(Closing):
         else; "fallback": to others after it, from a pressure of `level` on before it takes more
         memory; "interleave": to each of `order` in turn. Without an order the nearest come
         first."""
-        policy, words = prepared(Policy, lib.policy_init), CError()
+        policy, words = prepared(Policy, lib.policy_init_sized), CError()
         if len(order) > MAX_POOLS:
             raise InvalidError(errno.EINVAL, f"order: {len(order)} parts, of {MAX_POOLS} at most")
         policy.kind = _choice("kind", kind, POLICIES)
@@ -272,7 +272,7 @@ class Pool(Closing):
 
     @strategy.setter
     def strategy(self, value: Strategy) -> None:
-        strategy, words = prepared(CStrategy, lib.strategy_init), CError()
+        strategy, words = prepared(CStrategy, lib.strategy_init_sized), CError()
         value._write(strategy)
         strategy.error = ctypes.pointer(words)
         check(lib.set_strategy(self._own(), ctypes.byref(strategy)), "strategy", words)

@@ -278,7 +278,7 @@ class Mark:
 def suspects(marks: Sequence[Mark], *, min_count: int = 0, min_bytes: int = 0,
              pauses: int = 0) -> list[Change]:
     """Places of which there was more at each of three marks or more."""
-    growth = prepared(c.Growth, lib.growth_init)
+    growth = prepared(c.Growth, lib.growth_init_sized)
     growth.min_count, growth.min_bytes, growth.pauses = min_count, min_bytes, pauses
     handles = [mark._handle for mark in marks]
     array = (ctypes.c_void_p * len(handles))(*(h._as_parameter_ for h in handles))

@@ -106,9 +106,43 @@ static int no_quota(const struct bitmem_nl_quota *quota, void *data)
 }
 
 static const struct bitmem_nl_settings keep_all = {
+	.size = sizeof(keep_all),
 	.target = BITMEM_NL_KEEP, .max = BITMEM_NL_KEEP, .reserve = BITMEM_NL_KEEP,
 	.low = BITMEM_NL_KEEP, .high = BITMEM_NL_KEEP, .emergency = BITMEM_NL_KEEP,
 };
+
+struct later_settings {
+	struct bitmem_nl_settings settings;
+	uint64_t later;
+};
+
+/* What a program does not have is not written to, and what the library does not have is kept. */
+TEST(settings_size)
+{
+	struct later_settings later = { .later = 1 };
+	const size_t size = sizeof(later.settings);
+	char reason[BITMEM_NL_REASON_LEN];
+
+	bitmem_nl_settings_init(&later.settings);
+	EXPECT_EQ(size, later.settings.size);
+	EXPECT_EQ(BITMEM_NL_KEEP, later.settings.target);
+	EXPECT_EQ(BITMEM_NL_KEEP, later.settings.emergency);
+	EXPECT_EQ(1, later.later);
+	later.settings.emergency = 2;
+	bitmem_nl_settings_init_sized(&later.settings, size - sizeof(uint64_t));
+	EXPECT_EQ(2, later.settings.emergency);
+	EXPECT_EQ(-EINVAL, bitmem_nl_pool_set(0, &later.settings, reason));
+	EXPECT_NE(NULL, strstr(reason, "settings.size"));
+
+	bitmem_nl_settings_init_sized(&later.settings, sizeof(later));
+	EXPECT_EQ(BITMEM_NL_KEEP, later.later);
+	EXPECT_NE(-EINVAL, bitmem_nl_pool_set(~0u, &later.settings, reason));
+	EXPECT_EQ(NULL, strstr(reason, "settings.size"));
+	later.later = 0;
+	EXPECT_EQ(-EINVAL, bitmem_nl_pool_set(~0u, &later.settings, reason));
+	EXPECT_NE(NULL, strstr(reason, "settings.size"));
+	EXPECT_FALSE(test_leaks());
+}
 
 /* Without the module, or where it does not show: ENOENT, and no descriptor is left open. */
 TEST(absent)
