@@ -138,6 +138,8 @@ TEST(memfd_pins_all_it_may)
 
 TEST(memfd_pins_a_part)
 {
+	if (test_valgrind())
+		SKIP(return, "valgrind has no mlock2()");
 	pins_up_to(_metadata, 3 * MIB + 12345);
 }
 
