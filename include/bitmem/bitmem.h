@@ -38,6 +38,7 @@
 extern "C" {
 #endif
 
+/** What is exported by the shared library. */
 #if defined(__GNUC__)
 #define BITMEM_API __attribute__((visibility("default")))
 #else
@@ -109,8 +110,8 @@ struct bitmem_options {
 };
 
 /**
- * Fills @p options of @p size bytes with the defaults, and nothing beyond: bitmem_options_init() for
- * who cannot say sizeof in C. Members that the library does not know become 0.
+ * Fills @p options of @p size bytes with the defaults, and nothing beyond, for who
+ * cannot call bitmem_options_init(). Members that the library does not know become 0.
  */
 BITMEM_API void bitmem_options_init_sized(struct bitmem_options *options, size_t size);
 
@@ -159,13 +160,16 @@ struct bitmem_site {
 	/** Line in the file. */
 	uint32_t line;
 	/** Static strings. */
-	const char *file, *function;
+	const char *file;
+	const char *function; /**< as @c __func__ */
 };
 
 /**
  * The site of a place that is known only when the program runs, as a function knows its caller's
  * by an argument. The same place always has the same site. It costs a look into a table.
- * @param file      static string, as @p function is; NULL: the address of this call is the place.
+ * @param file      static string; NULL: the address of this call is the place.
+ * @param line      line in that file.
+ * @param function  static string.
  * @return the site, which stays.
  */
 BITMEM_API struct bitmem_site *bitmem_site_of(const char *file, unsigned int line,
@@ -176,6 +180,7 @@ BITMEM_API struct bitmem_site *bitmem_site_of(const char *file, unsigned int lin
  *
  * Its content is undefined: what the same context has freed before may still be there. What
  * another context or process has written never is.
+ * @param ctx    where it belongs: the block is gone when that is closed.
  * @param size   bytes, at least 1.
  * @param align  a power of two up to 1 GiB; 0 is 64. More than 2 MiB gets memory of its own
  *               from the backend.
@@ -227,10 +232,12 @@ struct bitmem_stats {
 	uint64_t views;
 	/** Highest live_bytes so far. */
 	uint64_t peak_bytes;
-	/** Tensors and blocks ever allocated, and ever freed. */
-	uint64_t allocs, frees;
-	/** Bytes held from the backend now, and the number of segments they make. */
-	uint64_t committed_bytes, segments;
+	/** Tensors and blocks ever allocated. */
+	uint64_t allocs;
+	uint64_t frees;		  /**< and ever freed */
+	/** Bytes held from the backend now. */
+	uint64_t committed_bytes;
+	uint64_t segments;	  /**< the number of segments they make */
 	/** Bytes of the committed that are locked in memory (all of them on the device). */
 	uint64_t pinned_bytes;
 	/** Bytes that the library itself uses to keep track, models' names and tables included. */
@@ -248,6 +255,8 @@ BITMEM_API int bitmem_stats(struct bitmem *ctx, struct bitmem_stats *stats);
 
 /**
  * Makes a tensor with memory of its own, zeroed and 64-byte aligned.
+ * @param ctx    where its memory is from; it may be closed before the tensor is dropped.
+ * @param dtype  element type.
  * @param ndims  0 (a scalar) to BITMEM_MAX_DIMS.
  * @param shape  @p ndims element counts, the last one's elements next to each
  *               other (fastest); a 0 among them makes an empty tensor.
@@ -275,6 +284,10 @@ BITMEM_API struct bitmem_tensor *bitmem_tensor_empty_at(struct bitmem *ctx,
 
 /**
  * Makes a tensor that shares the memory of another.
+ * @param tensor  whose memory; the caller's reference stays the caller's.
+ * @param dtype   element type of the view, which may be another one.
+ * @param ndims   as for bitmem_tensor_new().
+ * @param shape   as for bitmem_tensor_new().
  * @param offset  bytes into @p tensor where the view starts.
  * @return a tensor with one reference that keeps the memory alive; NULL with
  *         errno: EINVAL if it would not lie wholly inside @p tensor, EOVERFLOW,

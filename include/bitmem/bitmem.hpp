@@ -43,13 +43,18 @@ namespace bm {
 template <class T> class Span {
 public:
 	Span() noexcept = default;
+	/** @p size elements from @p data on. */
 	Span(T *data, std::size_t size) noexcept : data_(data), size_(size) {}
 
+	/** The first element; nullptr of an empty default one. */
 	T *data() const noexcept { return data_; }
 	/** In elements. */
 	std::size_t size() const noexcept { return size_; }
+	/** Whether there are no elements. */
 	bool empty() const noexcept { return !size_; }
+	/** For range-based loops. */
 	T *begin() const noexcept { return data_; }
+	/** Past the last element. */
 	T *end() const noexcept { return data_ + size_; }
 	/** Not checked. */
 	T &operator[](std::size_t i) const noexcept { return data_[i]; }
@@ -62,6 +67,7 @@ private:
 /** Element counts of the dimensions, the fastest last: { 2, 3 }, or a pointer and a number. */
 class Shape {
 public:
+	/** The counts themselves, the fastest last. */
 	Shape(std::initializer_list<std::uint64_t> counts) noexcept
 		: Shape(counts.begin(), static_cast<unsigned int>(counts.size())) {}
 
@@ -71,7 +77,9 @@ public:
 		std::copy_n(counts, std::min(ndims, max), counts_);
 	}
 
+	/** The counts. */
 	const std::uint64_t *data() const noexcept { return counts_; }
+	/** How many dimensions. */
 	unsigned int ndims() const noexcept { return ndims_; }
 
 private:
@@ -143,12 +151,15 @@ public:
 
 	/** The C handle; it stays this object's. */
 	struct bitmem *get() const noexcept { return ctx_.get(); }
+	/** Whether it holds a context. */
 	explicit operator bool() const noexcept { return ctx_ != nullptr; }
 
+	/** bitmem_backend(). */
 	enum bitmem_backend backend() const noexcept { return bitmem_backend(get()); }
 	/** bitmem_trim(): bytes given back. */
 	std::size_t trim() const noexcept { return bitmem_trim(get()); }
 
+	/** bitmem_stats(). */
 	struct bitmem_stats stats() const
 	{
 		struct bitmem_stats stats;
@@ -187,10 +198,13 @@ public:
 		check("bitmem_tensor_new");
 	}
 
+	/** One more reference. */
 	Tensor(const Tensor &other) noexcept : tensor_(bitmem_tensor_ref(other.tensor_)) {}
+	/** The other's reference, which then holds nothing. */
 	Tensor(Tensor &&other) noexcept : tensor_(std::exchange(other.tensor_, nullptr)) {}
 	~Tensor() { bitmem_tensor_unref(tensor_); }
 
+	/** Drops what it has for what @p other has. */
 	Tensor &operator=(Tensor other) noexcept
 	{
 		std::swap(tensor_, other.tensor_);
@@ -346,12 +360,17 @@ public:
 	struct bitmem_tensor *get() const noexcept { return tensor_; }
 	/** The C handle with its reference, which is the caller's then. */
 	struct bitmem_tensor *release() noexcept { return std::exchange(tensor_, nullptr); }
+	/** Whether it holds a tensor. */
 	explicit operator bool() const noexcept { return tensor_; }
 
+	/** bitmem_tensor_data(). */
 	void *data() const noexcept { return bitmem_tensor_data(tensor_); }
+	/** bitmem_tensor_bytes(). */
 	std::size_t bytes() const noexcept { return bitmem_tensor_bytes(tensor_); }
+	/** bitmem_tensor_dtype(). */
 	enum bitmem_dtype dtype() const noexcept { return bitmem_tensor_dtype(tensor_); }
 
+	/** bitmem_tensor_shape(): as long as the tensor lives. */
 	Span<const std::uint64_t> shape() const noexcept
 	{
 		return { bitmem_tensor_shape(tensor_), bitmem_tensor_ndims(tensor_) };

@@ -48,6 +48,7 @@ extern "C" {
 
 /** The version that this header describes. */
 #define DLPACK_MAJOR_VERSION 1
+/** As DLPACK_MAJOR_VERSION. */
 #define DLPACK_MINOR_VERSION 1
 
 /** Flag of a versioned tensor: it must not be written to. */
@@ -59,7 +60,8 @@ extern "C" {
 
 /** Of another major version only the deleter may be used. */
 typedef struct {
-	uint32_t major, minor;
+	uint32_t major; /**< DLPACK_MAJOR_VERSION */
+	uint32_t minor; /**< DLPACK_MINOR_VERSION */
 } DLPackVersion;
 
 /** Where the data is: of DLPack's values those that are named here. */
@@ -68,14 +70,16 @@ typedef enum : int32_t {
 #else
 typedef enum {
 #endif
-	kDLCPU = 1,
-	kDLCUDA = 2,
-	kDLCUDAHost = 3,
-	kDLROCM = 10,
-	kDLROCMHost = 11,
+	kDLCPU = 1,	  /**< the processor's memory */
+	kDLCUDA = 2,	  /**< a CUDA device's */
+	kDLCUDAHost = 3,  /**< the processor's, pinned by CUDA */
+	kDLROCM = 10,	  /**< a ROCm device's */
+	kDLROCMHost = 11, /**< the processor's, pinned by ROCm */
 } DLDeviceType;
 
+/** Which device. */
 typedef struct {
+	/** Its kind. */
 	DLDeviceType device_type;
 	/** 0 for kDLCPU. */
 	int32_t device_id;
@@ -83,26 +87,27 @@ typedef struct {
 
 /** What DLDataType::code says. */
 typedef enum {
-	kDLInt = 0,
-	kDLUInt = 1,
-	kDLFloat = 2,
-	kDLOpaqueHandle = 3,
-	kDLBfloat = 4,
-	kDLComplex = 5,
-	kDLBool = 6,
-	kDLFloat8_e3m4 = 7,
-	kDLFloat8_e4m3 = 8,
-	kDLFloat8_e4m3b11fnuz = 9,
-	kDLFloat8_e4m3fn = 10,
-	kDLFloat8_e4m3fnuz = 11,
-	kDLFloat8_e5m2 = 12,
-	kDLFloat8_e5m2fnuz = 13,
-	kDLFloat8_e8m0fnu = 14,
-	kDLFloat6_e2m3fn = 15,
-	kDLFloat6_e3m2fn = 16,
-	kDLFloat4_e2m1fn = 17,
+	kDLInt = 0, /**< signed integer */
+	kDLUInt = 1, /**< unsigned integer */
+	kDLFloat = 2, /**< IEEE 754 float */
+	kDLOpaqueHandle = 3, /**< a handle */
+	kDLBfloat = 4, /**< bfloat16 */
+	kDLComplex = 5, /**< two floats */
+	kDLBool = 6, /**< boolean */
+	kDLFloat8_e3m4 = 7, /**< 8 bits: 3 of exponent, 4 of mantissa */
+	kDLFloat8_e4m3 = 8, /**< 8 bits: 4 of exponent, 3 of mantissa */
+	kDLFloat8_e4m3b11fnuz = 9, /**< 8 bits: 4 of exponent, 3 of mantissa; b11fnuz */
+	kDLFloat8_e4m3fn = 10, /**< 8 bits: 4 of exponent, 3 of mantissa; fn */
+	kDLFloat8_e4m3fnuz = 11, /**< 8 bits: 4 of exponent, 3 of mantissa; fnuz */
+	kDLFloat8_e5m2 = 12, /**< 8 bits: 5 of exponent, 2 of mantissa */
+	kDLFloat8_e5m2fnuz = 13, /**< 8 bits: 5 of exponent, 2 of mantissa; fnuz */
+	kDLFloat8_e8m0fnu = 14, /**< 8 bits: 8 of exponent, 0 of mantissa; fnu */
+	kDLFloat6_e2m3fn = 15, /**< 6 bits: 2 of exponent, 3 of mantissa; fn */
+	kDLFloat6_e3m2fn = 16, /**< 6 bits: 3 of exponent, 2 of mantissa; fn */
+	kDLFloat4_e2m1fn = 17, /**< 4 bits: 2 of exponent, 1 of mantissa; fn */
 } DLDataTypeCode;
 
+/** What one element is. */
 typedef struct {
 	/** A DLDataTypeCode. */
 	uint8_t code;
@@ -112,10 +117,15 @@ typedef struct {
 	uint16_t lanes;
 } DLDataType;
 
+/** Memory and how to read it. */
 typedef struct {
+	/** Start of the memory; see byte_offset. */
 	void *data;
+	/** Where it is. */
 	DLDevice device;
+	/** Number of dimensions. */
 	int32_t ndim;
+	/** Element type. */
 	DLDataType dtype;
 	/** @c ndim element counts. */
 	int64_t *shape;
@@ -127,19 +137,21 @@ typedef struct {
 
 /** The legacy structure, of before DLPack 1.0. */
 typedef struct DLManagedTensor {
-	DLTensor dl_tensor;
-	void *manager_ctx;
+	DLTensor dl_tensor; /**< the tensor */
+	void *manager_ctx;  /**< who made it keeps what it needs here */
 	/** To be called when the data is no longer needed; may be NULL. */
 	void (*deleter)(struct DLManagedTensor *self);
 } DLManagedTensor;
 
+/** The structure of DLPack 1.0 and later. */
 typedef struct DLManagedTensorVersioned {
-	DLPackVersion version;
-	void *manager_ctx;
+	DLPackVersion version; /**< of DLPack, by which it was made */
+	void *manager_ctx;     /**< who made it keeps what it needs here */
 	/** To be called when the data is no longer needed; may be NULL. */
 	void (*deleter)(struct DLManagedTensorVersioned *self);
 	/** DLPACK_FLAG_BITMASK_*. */
 	uint64_t flags;
+	/** The tensor. */
 	DLTensor dl_tensor;
 } DLManagedTensorVersioned;
 
@@ -174,6 +186,7 @@ BITMEM_API struct DLManagedTensor *bitmem_tensor_to_dlpack_legacy(struct bitmem_
  * strides and offset there are. What bitmem_tensor_to_dlpack() made of a tensor of
  * @p ctx gives that tensor, with one more reference. Vectors become one more
  * dimension, the last. @p managed is believed: it says how much memory there is.
+ * @param ctx      where the copy's memory is from.
  * @param managed  on success it is done with: its deleter was called. On failure it
  *                 stays the caller's, to be dropped by its deleter.
  * @param error    filled in on failure, if not NULL.

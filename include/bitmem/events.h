@@ -24,6 +24,7 @@ extern "C" {
 #endif
 
 #ifndef BITMEM_API
+/** What is exported by the shared library. */
 #if defined(__GNUC__)
 #define BITMEM_API __attribute__((visibility("default")))
 #else
@@ -65,6 +66,7 @@ enum bitmem_event_type {
 
 /** An event. Members that its type does not name are 0. */
 struct bitmem_event {
+	/** What happened. */
 	enum bitmem_event_type type;
 	/** Index of the pool. */
 	uint32_t pool;
@@ -72,15 +74,23 @@ struct bitmem_event {
 	uint32_t node;
 	/** 0 none, 1 low, 2 emergency. */
 	uint32_t level;
+	/** Bytes of the pool that are free. */
 	uint64_t free;
+	/** Bytes that the pool has. */
 	uint64_t capacity;
+	/** Bytes that it is about. */
 	uint64_t bytes;
+	/** How many requests. */
 	uint64_t count;
+	/** Bytes copied. */
 	uint64_t moved;
+	/** Bytes of superblocks that became whole and free. */
 	uint64_t freed;
+	/** Bytes that could not be moved. */
 	uint64_t skipped;
 	/** The file's number, as in bitmem_nl_buffer and in fdinfo. */
 	uint64_t file;
+	/** Buffers that were in the file. */
 	uint64_t buffers;
 	/** The process that opened the file, or BITMEM_EVENT_NOBODY. */
 	uint32_t pid;
@@ -119,32 +129,59 @@ BITMEM_API int bitmem_events_read(struct bitmem_events *events, bitmem_event_fn 
 
 /** A pool; bytes, and all of them taken together. docs/kernel.md says what each figure means. */
 struct bitmem_nl_pool {
+	/** Its number, from 0 on. */
 	uint32_t index;
+	/** NUMA node. */
 	uint32_t node;
+	/** Address bits that a device needs to reach it; 64: all. */
 	uint32_t width;
+	/** Bits BITMEM_POOL_* of linux/bitmem.h: 1 while it is being filled. */
 	uint32_t state;
+	/** 0 none, 1 low, 2 emergency. */
 	uint32_t level;
+	/** What it is to hold now. */
 	uint64_t target;
+	/** Growth ends there. */
 	uint64_t max;
+	/** The system cannot have that back. */
 	uint64_t reserve;
+	/** Watermark of the free memory: below it the level is low. */
 	uint64_t low;
+	/** Watermark: the level ends, and growth. */
 	uint64_t high;
+	/** Watermark: below it the level is emergency. */
 	uint64_t emergency;
+	/** What it holds: the sum of the next five. */
 	uint64_t capacity;
+	/** Free, and zeroed. */
 	uint64_t zeroed;
+	/** Free, to be zeroed. */
 	uint64_t dirty;
+	/** In buffers. */
 	uint64_t allocated;
+	/** Given back, but something refers to it. */
 	uint64_t quarantined;
+	/** Hardware-poisoned. */
 	uint64_t retired;
+	/** How much of the free memory is whole superblocks. */
 	uint64_t largest;
+	/** How much of the capacity is single pages. */
 	uint64_t split;
+	/** Buffers with pages of it, now. A number. */
 	uint64_t buffers;
+	/** Buffers ever given out. A number, as are the next two. */
 	uint64_t allocs;
+	/** Buffers among them that asked for another node. */
 	uint64_t fallbacks;
+	/** Requests that it refused. */
 	uint64_t failures;
+	/** Split superblocks made of single pages from all over. */
 	uint64_t gathered;
+	/** What the shrinker could take at once. */
 	uint64_t reclaimable;
+	/** Ever given back to the system. */
 	uint64_t returned;
+	/** Ever copied by compaction, demotion, promotion, migration. */
 	uint64_t moved;
 };
 
@@ -168,17 +205,23 @@ struct bitmem_nl_settings {
 	 * not BITMEM_NL_KEEP.
 	 */
 	size_t size;
+	/** What the pool is to hold now. */
 	uint64_t target;
+	/** Growth ends there. */
 	uint64_t max;
+	/** The system cannot have that back. */
 	uint64_t reserve;
+	/** Watermark of the free memory: the level is low below it. */
 	uint64_t low;
+	/** Watermark: the level ends from it on, and growth. */
 	uint64_t high;
+	/** Watermark: the level is emergency below it. */
 	uint64_t emergency;
 };
 
 /**
  * Sets all of @p settings, which has @p size bytes, to BITMEM_NL_KEEP, and nothing beyond:
- * bitmem_nl_settings_init() for who cannot say sizeof in C.
+ * for who cannot call bitmem_nl_settings_init().
  */
 BITMEM_API void bitmem_nl_settings_init_sized(struct bitmem_nl_settings *settings, size_t size);
 
@@ -191,6 +234,8 @@ static inline void bitmem_nl_settings_init(struct bitmem_nl_settings *settings)
 /**
  * Changes the settings of pool @p index, all of them or none; needs CAP_SYS_ADMIN. Sizes
  * are rounded down to whole superblocks, watermarks to whole pages.
+ * @param index   the pool.
+ * @param settings  set up by bitmem_nl_settings_init().
  * @param reason  the kernel's words if it refuses, else empty
  * @return 0; -EPERM; -ENOENT (no such pool); -EINVAL: the size; not reserve <= target <= max and
  *         emergency <= low <= high <= max, or more than the node can spare …
@@ -230,7 +275,9 @@ BITMEM_API int bitmem_nl_quota_set(uint32_t uid, uint64_t limit,
 
 /** What a buffer has on a NUMA node. */
 struct bitmem_nl_spread {
+	/** NUMA node. */
 	uint32_t node;
+	/** Bytes that the buffer has there. */
 	uint64_t bytes;
 };
 
@@ -240,10 +287,13 @@ struct bitmem_nl_buffer {
 	uint64_t file;
 	/** Where mmap() finds it, as in /proc/PID/maps; no two buffers have the same. */
 	uint64_t offset;
+	/** Bytes of the buffer. */
 	uint64_t length;
 	/** Bytes that have memory. */
 	uint64_t resident;
+	/** Nanoseconds since it was allocated. */
 	uint64_t age_ns;
+	/** The user who opened the file. */
 	uint32_t uid;
 	/** The process that opened the file, or 0 if it is in no namespace seen here. */
 	uint32_t pid;
@@ -251,7 +301,9 @@ struct bitmem_nl_buffer {
 	uint32_t id;
 	/** Ids that lead to it, in all files. */
 	uint32_t handles;
+	/** Memory areas that map some of it. */
 	uint32_t mappings;
+	/** dma-bufs that refer to it. */
 	uint32_t exports;
 	/** Made by mmap(). */
 	bool anon;
@@ -267,6 +319,7 @@ struct bitmem_nl_buffer {
 	char name[64];
 	/** One for each node where it has memory; there until the function returns. */
 	const struct bitmem_nl_spread *spread;
+	/** Entries of spread. */
 	size_t n_spread;
 };
 

@@ -32,8 +32,10 @@ extern "C" {
  * forgotten as one likes; one of all zeros is a handle of nothing.
  */
 struct bitmem_weak {
-	/** The library's: which context, which place in it, and whose turn it was there. */
-	uint64_t context, id, generation;
+	/** The library's: which context. */
+	uint64_t context;
+	uint64_t id;		/**< which place in it */
+	uint64_t generation;	/**< whose turn it was there */
 };
 
 /**
@@ -61,6 +63,8 @@ BITMEM_API struct bitmem_tensor *bitmem_weak_get(const struct bitmem_weak *weak)
 
 /**
  * Makes a view of all elements in another shape.
+ * @param tensor whose memory; the caller's reference stays the caller's.
+ * @param ndims  0 to BITMEM_MAX_DIMS.
  * @param shape  @p ndims element counts, at most one of them BITMEM_INFER. The number of
  *               elements stays as it is. For block types the fastest dimension must be a multiple
  *               of the block; for those whose size is a rule of its own (BITMEM_I2_S, BITMEM_TL1,
@@ -75,6 +79,9 @@ BITMEM_API struct bitmem_tensor *bitmem_tensor_reshape(struct bitmem_tensor *ten
 
 /**
  * Makes a view of some rows: @p count of them from @p start on, along the slowest dimension.
+ * @param tensor whose memory; the caller's reference stays the caller's.
+ * @param start  the first row.
+ * @param count  how many; 0 makes an empty view.
  * @param error  filled in on failure, if not NULL.
  * @return as bitmem_tensor_part().
  */
@@ -88,6 +95,7 @@ BITMEM_API struct bitmem_tensor *bitmem_tensor_slice(struct bitmem_tensor *tenso
  *
  * It has to begin and end where bytes do, or where the tensor ends, and with block types at
  * blocks. Of types whose size is a rule of its own only the whole can be had.
+ * @param tensor whose memory; the caller's reference stays the caller's.
  * @param start  for each dimension, the first element.
  * @param count  for each dimension, how many; this is the view's shape.
  * @param error  filled in on failure, if not NULL.
@@ -156,8 +164,9 @@ BITMEM_API struct bitmem_tensor *bitmem_tensor_zeros_at(struct bitmem *ctx,
 
 /* --- names and tags --- */
 
-/** The longest name and the longest tag in bytes, without the final NUL. */
+/** The longest name in bytes, without the final NUL. */
 #define BITMEM_NAME_MAX 255
+/** The longest tag in bytes, without the final NUL. */
 #define BITMEM_TAG_MAX 31
 
 /**

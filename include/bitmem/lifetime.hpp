@@ -16,6 +16,7 @@ public:
 	/** A handle of nothing. */
 	Weak() noexcept = default;
 
+	/** bitmem_tensor_weak(). */
 	explicit Weak(const Tensor &tensor)
 	{
 		if (int ret = bitmem_tensor_weak(tensor.get(), &weak_))
@@ -55,6 +56,7 @@ public:
 
 	/** The C handle; it stays this object's. */
 	struct bitmem_scope *get() const noexcept { return scope_.get(); }
+	/** Whether it holds a scope. */
 	explicit operator bool() const noexcept { return scope_ != nullptr; }
 	/** References in it. */
 	std::size_t count() const noexcept { return bitmem_scope_count(get()); }

@@ -34,7 +34,9 @@ enum bitmem_format {
 enum bitmem_dialect {
 	/** Decided by the architecture, the ids present and the offsets; never guessed. */
 	BITMEM_DIALECT_AUTO = 0,
+	/** As ggml's own. */
 	BITMEM_DIALECT_GGML = 1,
+	/** As in BitNet's fork of llama.cpp. */
 	BITMEM_DIALECT_BITNET = 2,
 };
 
@@ -46,10 +48,12 @@ enum bitmem_model_flags {
 
 /** How far a load has come. */
 struct bitmem_progress {
-	/** Bytes read so far, and to be read in all. */
-	uint64_t done, total;
-	/** Files of the set read completely, and their number. */
-	unsigned int files_done, files;
+	/** Bytes read so far. */
+	uint64_t done;
+	uint64_t total;		 /**< bytes to be read in all */
+	/** Files of the set read completely. */
+	unsigned int files_done;
+	unsigned int files;	 /**< their number */
 };
 
 /** What bitmem_model_load() takes. Set it up with bitmem_model_options_init(). */
@@ -58,6 +62,7 @@ struct bitmem_model_options {
 	size_t size;
 	/** BITMEM_MODEL_* bits. */
 	unsigned int flags;
+	/** Of GGUF's clashing type ids. */
 	enum bitmem_dialect dialect;
 	/** Reads in flight, 0 for the default; at most 1024. */
 	unsigned int queue_depth;
@@ -68,14 +73,15 @@ struct bitmem_model_options {
 	 * done == total; returning non-zero cancels the load (ECANCELED).
 	 */
 	int (*progress)(const struct bitmem_progress *progress, void *arg);
+	/** Handed to progress. */
 	void *progress_arg;
 	/** Filled in on failure, if not NULL: "FILE: FIELD: what is wrong with VALUE". */
 	struct bitmem_error *error;
 };
 
 /**
- * Fills @p options of @p size bytes with the defaults, and nothing beyond: bitmem_model_options_init() for
- * who cannot say sizeof in C. Members that the library does not know become 0.
+ * Fills @p options of @p size bytes with the defaults, and nothing beyond, for who
+ * cannot call bitmem_model_options_init(). Members that the library does not know become 0.
  */
 BITMEM_API void bitmem_model_options_init_sized(struct bitmem_model_options *options, size_t size);
 
@@ -87,6 +93,7 @@ static inline void bitmem_model_options_init(struct bitmem_model_options *option
 
 /**
  * Loads a model.
+ * @param ctx      where its memory is from; it may be closed before the model.
  * @param path     the file; of a split GGUF the first file, of a sharded
  *                 safetensors the index (NAME.safetensors.index.json): the whole
  *                 set is loaded.
@@ -121,6 +128,7 @@ BITMEM_API void bitmem_model_close(struct bitmem_model *model);
 struct bitmem_model_info {
 	/** sizeof(struct bitmem_model_info) as the caller was compiled; set it before the call. */
 	size_t size;
+	/** The files' format. */
 	enum bitmem_format format;
 	/** "gguf" or "safetensors". */
 	const char *format_name;
@@ -137,8 +145,9 @@ struct bitmem_model_info {
 	uint64_t bytes_read;
 	/** Wall time of the load, headers included. */
 	double seconds;
-	/** Number of files and of tensors. */
-	size_t files, tensors;
+	/** Number of files. */
+	size_t files;
+	size_t tensors; /**< number of tensors */
 };
 
 /** Describes a model. @return 0; -EINVAL if info->size is too small. */
@@ -152,16 +161,21 @@ BITMEM_API const char *bitmem_model_file(const struct bitmem_model *model, size_
 
 /** One tensor of a model, as its file describes it. Lives as long as the model. */
 struct bitmem_model_entry {
+	/** As in the file, UTF-8. */
 	const char *name;
 	/** The file's own name of the element type: "Q8_0", "BF16", "F8_E4M3" … */
 	const char *dtype_name;
+	/** The same as the library's type. */
 	enum bitmem_dtype dtype;
+	/** Dimensions, 0 to BITMEM_MAX_DIMS. */
 	unsigned int ndims;
 	/** In the file's own order (GGUF: fastest first; safetensors: slowest first). */
 	const uint64_t *shape;
+	/** Of its data. */
 	uint64_t bytes;
-	/** Which file holds it, and where its data starts in that file. */
+	/** Which file holds it: a number for bitmem_model_file(). */
 	size_t file;
+	/** Where its data starts in that file. */
 	uint64_t file_offset;
 	/**
 	 * The data, borrowed from the model: reference it to keep it longer. Its

@@ -54,8 +54,8 @@ struct bitmem_pool_options {
 };
 
 /**
- * Fills @p options of @p size bytes with the defaults, and nothing beyond: bitmem_pool_options_init() for
- * who cannot say sizeof in C. Members that the library does not know become 0.
+ * Fills @p options of @p size bytes with the defaults, and nothing beyond, for who
+ * cannot call bitmem_pool_options_init(). Members that the library does not know become 0.
  */
 BITMEM_API void bitmem_pool_options_init_sized(struct bitmem_pool_options *options, size_t size);
 
@@ -67,6 +67,8 @@ static inline void bitmem_pool_options_init(struct bitmem_pool_options *options)
 
 /**
  * Adds a pool. It holds no memory until something is allocated from it.
+ * @param ctx      has it until it is closed.
+ * @param options  where its memory is to be; NULL for the defaults.
  * @param pool  is set to its number: 1 for the first that is added, and so on.
  * @return 0; -EINVAL for a member that cannot be right (no such node, a width below 32 or
  *         above 64);
@@ -134,6 +136,7 @@ BITMEM_API struct bitmem_tensor *bitmem_tensor_empty_in_at(struct bitmem *ctx, u
 
 /**
  * Which pool a block's, or a tensor's, memory is from.
+ * @param ctx  the context that it was allocated in.
  * @param ptr  the start of a live block, or of a tensor's data; or anywhere in the memory of a
  *             shareable tensor, or of a model's file.
  * @return the pool's number; -EINVAL if there is no such block.
@@ -186,8 +189,8 @@ struct bitmem_policy {
 };
 
 /**
- * Fills @p policy of @p size bytes with the defaults, and nothing beyond: bitmem_policy_init() for
- * who cannot say sizeof in C. Members that the library does not know become 0.
+ * Fills @p policy of @p size bytes with the defaults, and nothing beyond, for who
+ * cannot call bitmem_policy_init(). Members that the library does not know become 0.
  */
 BITMEM_API void bitmem_policy_init_sized(struct bitmem_policy *policy, size_t size);
 
@@ -199,6 +202,8 @@ static inline void bitmem_policy_init(struct bitmem_policy *policy)
 
 /**
  * Sets the policy of a pool, or of BITMEM_ALL_POOLS. It is for requests that come later.
+ * @param ctx     the context that has the pool.
+ * @param pool    a pool's number, or BITMEM_ALL_POOLS.
  * @param policy  NULL for the default, BITMEM_POLICY_STRICT.
  * @return 0; -EINVAL for a member that cannot be right (a pool that is not there, or twice
  *         in the list); -ENOENT if @p pool is not there. On failure nothing changes.
@@ -227,6 +232,7 @@ BITMEM_API int bitmem_get_policy(struct bitmem *ctx, unsigned int pool,
  * Any other tensor is copied to a new block: the pointer that bitmem_tensor_data() gave is
  * not to be used any more. So nobody else may have one: there may be no views, and
  * no reference but the caller's. No other thread may use the tensor meanwhile.
+ * @param tensor what to move; not a view.
  * @param pool  its policy does not matter: the memory is from that pool, or nothing changes.
  * @return 0, also if it is there already; -ESTALE if the handle is; -EINVAL if it is a view;
  *         -ENOENT if there is no such pool; -EBUSY if there are views or references, or
@@ -253,22 +259,26 @@ struct bitmem_pool_usage {
 	uint64_t committed;
 	/** Went back from the middle of segments, and has addresses there still. */
 	uint64_t returned;
-	/** Live blocks and tensors, and the bytes asked for by those. */
-	uint64_t blocks, live;
+	/** Live blocks and tensors. */
+	uint64_t blocks;
+	uint64_t live;			/**< the bytes asked for by those */
 	/** What these take: live, and what rounding up to sizes and pages adds. */
 	uint64_t room;
 	/** What threads have in their caches, or are about to take or give. */
 	uint64_t cached;
 	/** Ends of slabs that are too short for a block. */
 	uint64_t slack;
-	/** Free: slots of slabs, and the rest, in runs of pages. */
-	uint64_t free, free_slots;
+	/** Free, in runs of pages and in slots of slabs. */
+	uint64_t free;
+	uint64_t free_slots;		/**< the part of free that is in slots of slabs */
 	/** Free, but could not go back when it was to: a device holds it. */
 	uint64_t kept;
 	/** Segments on their way from or to the backend, or that a model is being read into. */
 	uint64_t moving;
-	/** Runs of free pages, all of their bytes and the longest one's, with memory or without. */
-	uint64_t free_runs, free_run_bytes, largest_free_run;
+	/** Runs of free pages, with memory or without. */
+	uint64_t free_runs;
+	uint64_t free_run_bytes;	/**< bytes of all of them */
+	uint64_t largest_free_run;	/**< bytes of the longest */
 	/** live / committed; 1 if nothing is committed. */
 	double utilisation;
 	/** Part of room that nobody asked for: 1 - live / room. 0 without any. */
@@ -302,6 +312,7 @@ struct bitmem_compacted {
  * Gives free memory back, and has the module put together what is left in the pools that the
  * context holds memory of. On memfd the kernel does that by itself. Where nothing is
  * held nothing is done, and all figures are 0.
+ * @param ctx   whose memory.
  * @param done  what really went back and was moved; may be NULL.
  * @return 0; -EINVAL if done->size is less than the first version's; -errno if the module
  *         refuses; what was done by then is told.

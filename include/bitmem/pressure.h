@@ -75,7 +75,9 @@ typedef void (*bitmem_pressure_fn)(struct bitmem *ctx, enum bitmem_pressure leve
  * BITMEM_PRESSURE_NONE, and is told soon if the level is @p min_level or more
  * already. Each change that the keeper sees is told once, in order. It looks every
  * sample_ms (see struct bitmem_strategy), and when the kernel tells it to.
+ * @param ctx  whose memory; closing it ends the watch.
  * @param min_level  BITMEM_PRESSURE_LOW to BITMEM_PRESSURE_CRITICAL.
+ * @param callback  what is called.
  * @param arg  handed to @p callback; the caller's.
  * @param id   is set to the watch's name, for bitmem_pressure_unwatch(), before
  *             the first call of @p callback.
@@ -142,8 +144,8 @@ struct bitmem_strategy {
 };
 
 /**
- * Fills @p strategy of @p size bytes with the defaults, and nothing beyond: bitmem_strategy_init() for
- * who cannot say sizeof in C. Members that the library does not know become 0.
+ * Fills @p strategy of @p size bytes with the defaults, and nothing beyond, for who
+ * cannot call bitmem_strategy_init(). Members that the library does not know become 0.
  */
 BITMEM_API void bitmem_strategy_init_sized(struct bitmem_strategy *strategy, size_t size);
 
@@ -156,6 +158,7 @@ static inline void bitmem_strategy_init(struct bitmem_strategy *strategy)
 /**
  * Sets when free memory goes back by itself. A context is opened with flags 0, so
  * that nobody has a thread who did not ask for it.
+ * @param ctx       whose memory.
  * @param strategy  set up by bitmem_strategy_init(); NULL for the defaults.
  * @return 0; -EINVAL for a member that cannot be right (all are checked, also those
  *         that the flags do not use); -EAGAIN, -EMFILE or -ENOMEM if the keeper

@@ -67,6 +67,7 @@ BITMEM_API struct bitmem_tensor *bitmem_tensor_new_shareable_at(struct bitmem *c
  * full; on a socket that does not block, that is EAGAIN, and nothing was sent. No signal
  * is raised. Several threads may send on one socket.
  * @param socket  a connected UNIX socket of any type.
+ * @param tensor  what is sent; the caller's reference stays the caller's.
  * @return 0; -EOPNOTSUPP if the tensor's memory is not its own, see above; -EBADF,
  *         -ENOTSOCK, -EINVAL (not a UNIX socket); -EMFILE, -ENFILE, -ETOOMANYREFS,
  *         -ENOMEM; -EPIPE and others as sendmsg(2) says. On any of them nothing was sent.
@@ -84,6 +85,7 @@ BITMEM_API int bitmem_tensor_send(int socket, struct bitmem_tensor *tensor);
  * as in the sender: to 64 bytes unless it is a view.
  *
  * Blocks if the socket does. Several threads may receive on one socket.
+ * @param ctx     has the tensor; of the same backend as the sender's.
  * @param socket  a connected UNIX socket of any type.
  * @param error   filled in on failure, if not NULL.
  * @return a tensor with one reference; NULL with errno: ENODATA if the other end is

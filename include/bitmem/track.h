@@ -39,13 +39,16 @@ extern "C" {
 
 /** A place in code. What is not known is NULL and 0, all of it where no sites are kept. */
 struct bitmem_place {
-	/** As the compiler gave them; static strings of the program. */
-	const char *file, *function;
+	/** As the compiler gave it; a static string of the program. */
+	const char *file;
+	const char *function; /**< likewise */
+	/** In the file. */
 	unsigned int line;
 	/** Of the call, where that is all there is. */
 	const void *address;
-	/** Return addresses, the innermost first, which are the library's own; at level full. */
+	/** How many addresses stack has; 0 but at level full. */
 	unsigned int depth;
+	/** Return addresses, the innermost first, which are the library's own. */
 	const void *const *stack;
 };
 
@@ -78,8 +81,10 @@ enum bitmem_live_kind {
 struct bitmem_live {
 	/** Where its bytes are. */
 	const void *ptr;
-	/** Asked for; and what it takes of its pool. */
-	size_t bytes, room;
+	/** Asked for. */
+	size_t bytes;
+	size_t room; /**< what it takes of its pool */
+	/** What it is. */
 	enum bitmem_live_kind kind;
 	/** Of a tensor; BITMEM_DTYPE_INVALID if a thread was just making or dropping it. */
 	enum bitmem_dtype dtype;
@@ -89,8 +94,9 @@ struct bitmem_live {
 	unsigned int flags;
 	/** Where it was allocated. Never NULL. */
 	const struct bitmem_place *place;
-	/** Its age is between these, in nanoseconds. */
-	uint64_t min_age_ns, max_age_ns;
+	/** Its age in nanoseconds, at least. */
+	uint64_t min_age_ns;
+	uint64_t max_age_ns; /**< and at most */
 	/** The tensor as it was then, for its address: NULL of a block, or without a dtype. */
 	const struct bitmem_tensor *tensor;
 	/** Its tag at that instant (lifetime.h), or NULL. It lives as long as the snapshot. */
@@ -125,17 +131,21 @@ BITMEM_API const struct bitmem_live *bitmem_snapshot_get(const struct bitmem_sna
 
 /** Some of what is alive, in sum. */
 struct bitmem_sum {
-	/** Blocks and tensors, and their bytes. */
-	uint64_t count, bytes;
+	/** Blocks and tensors. */
+	uint64_t count;
+	uint64_t bytes; /**< their bytes */
 	/** Views. */
 	uint64_t views;
-	/** The age of the oldest is between these. */
-	uint64_t min_oldest_ns, max_oldest_ns;
+	/** The age of the oldest in nanoseconds, at least. */
+	uint64_t min_oldest_ns;
+	uint64_t max_oldest_ns; /**< and at most */
 };
 
 /** What has one key. */
 struct bitmem_group {
+	/** What the function of keys said. */
 	uint64_t key;
+	/** All that it said so of. */
 	struct bitmem_sum sum;
 	/** One of them. It lives as long as the snapshot. */
 	const struct bitmem_live *example;
@@ -144,21 +154,25 @@ struct bitmem_group {
 /** The key of something alive: what has the same is summed up. */
 typedef uint64_t (*bitmem_key_fn)(const struct bitmem_live *live, void *arg);
 
-/**
- * Keys: by place (example->place), type, pool, kind; by tag (example->tag), where 0 is for what has
- * none; by the power of two not above the bytes.
- */
+/** A key for bitmem_snapshot_group(): by place, example->place. @p arg is ignored here and below. */
 BITMEM_API uint64_t bitmem_by_place(const struct bitmem_live *live, void *arg);
+/** By element type: an enum bitmem_dtype. */
 BITMEM_API uint64_t bitmem_by_dtype(const struct bitmem_live *live, void *arg);
+/** By the pool's number. */
 BITMEM_API uint64_t bitmem_by_pool(const struct bitmem_live *live, void *arg);
+/** By tag, example->tag; 0 for what has none. */
 BITMEM_API uint64_t bitmem_by_tag(const struct bitmem_live *live, void *arg);
+/** By kind: an enum bitmem_live_kind. */
 BITMEM_API uint64_t bitmem_by_kind(const struct bitmem_live *live, void *arg);
-/** 0 for no bytes, 1 for 1, 2 for 2 and 3, 4 for 4 to 7 … */
+/** By the power of two not above the bytes: 0 for none, 1 for 1, 2 for 2 and 3, 4 for 4 to 7 … */
 BITMEM_API uint64_t bitmem_by_size(const struct bitmem_live *live, void *arg);
 
 /**
  * Sums up what is in a snapshot by a key: one of the above, or the caller's, which may know names
  * or tags of its tensors.
+ * @param snapshot  what is summed up; it is what the groups' examples live as long as.
+ * @param key    called once for each that is alive.
+ * @param arg    handed to @p key.
  * @param groups  is set to an array in the order of the keys, to be freed by free(); NULL if it
  *                would be empty.
  * @param n       is set to their number.
@@ -186,19 +200,29 @@ BITMEM_API struct bitmem_sum bitmem_mark_sum(const struct bitmem_mark *mark);
 
 /** What became different at one place from a mark to a later one. Lives as long as both. */
 struct bitmem_change {
+	/** Where. Never NULL. */
 	const struct bitmem_place *place;
-	/** Allocated after the first mark, and alive at the second. */
-	uint64_t added, added_bytes, added_views;
-	/** Alive at the first, and not any more. */
-	uint64_t gone, gone_bytes, gone_views;
-	/** Alive at the second. */
-	uint64_t count, bytes, views;
+	/** Blocks and tensors allocated after the first mark, and alive at the second. */
+	uint64_t added;
+	uint64_t added_bytes; /**< their bytes */
+	uint64_t added_views; /**< and such views */
+	/** Blocks and tensors alive at the first, and not any more. */
+	uint64_t gone;
+	uint64_t gone_bytes; /**< their bytes */
+	uint64_t gone_views; /**< and such views */
+	/** Blocks and tensors alive at the second. */
+	uint64_t count;
+	uint64_t bytes; /**< their bytes */
+	uint64_t views; /**< and views */
 };
 
 /**
  * What became different from @p before to @p after, by place: exact.
+ * @param before   the earlier mark.
+ * @param after    the later one, of the same context.
  * @param changes  is set to an array of places where something did, most added bytes first, to
  *                 be freed by free(); NULL if there is none.
+ * @param n        is set to their number.
  * @return 0; -EINVAL if they are not of one context, or @p after is the earlier one; -ENOMEM.
  */
 BITMEM_API int bitmem_mark_diff(const struct bitmem_mark *before, const struct bitmem_mark *after,
@@ -217,8 +241,8 @@ struct bitmem_growth {
 };
 
 /**
- * Fills @p growth of @p size bytes with the defaults, and nothing beyond: bitmem_growth_init() for
- * who cannot say sizeof in C. Members that the library does not know become 0.
+ * Fills @p growth of @p size bytes with the defaults, and nothing beyond, for who
+ * cannot call bitmem_growth_init(). Members that the library does not know become 0.
  */
 BITMEM_API void bitmem_growth_init_sized(struct bitmem_growth *growth, size_t size);
 
@@ -236,6 +260,7 @@ static inline void bitmem_growth_init(struct bitmem_growth *growth)
  * @param n       three at least.
  * @param growth  NULL for the defaults.
  * @param changes from the first to the last mark, as from bitmem_mark_diff().
+ * @param n_changes  is set to their number.
  * @return 0; -EINVAL; -ENOMEM.
  */
 BITMEM_API int bitmem_suspects(const struct bitmem_mark *const *marks, size_t n,
@@ -244,6 +269,7 @@ BITMEM_API int bitmem_suspects(const struct bitmem_mark *const *marks, size_t n,
 
 /**
  * A snapshot of what was allocated after a mark, and is alive.
+ * @param ctx    whose memory.
  * @param since  of this context; NULL: all that is alive.
  * @return as bitmem_snapshot(); EINVAL if @p since is another context's.
  */
@@ -260,7 +286,9 @@ enum bitmem_report_format {
 
 /**
  * Writes what is in a snapshot, by place, most bytes first. Nothing if it is empty.
- * @param fd  a descriptor to write to.
+ * @param snapshot  what is told of.
+ * @param fd        a descriptor to write to.
+ * @param format    for people or for scripts.
  * @return 0; -EINVAL (format); -ENOMEM; or what write(2) said.
  */
 BITMEM_API int bitmem_snapshot_report(const struct bitmem_snapshot *snapshot, int fd,
@@ -271,13 +299,17 @@ BITMEM_API int bitmem_leaks_report(struct bitmem *ctx, int fd, enum bitmem_repor
 
 /** What happened. */
 enum bitmem_trace_kind {
-	/** A block was allocated; a tensor with memory; a view. */
+	/** A block was allocated. */
 	BITMEM_TRACE_ALLOC,
+	/** A tensor with memory was made. */
 	BITMEM_TRACE_TENSOR,
+	/** A view was made. */
 	BITMEM_TRACE_VIEW,
-	/** A block was freed; the last reference of a tensor dropped; of a view. */
+	/** A block was freed. */
 	BITMEM_TRACE_FREE,
+	/** The last reference of a tensor with memory was dropped. */
 	BITMEM_TRACE_TENSOR_END,
+	/** The last reference of a view was dropped. */
 	BITMEM_TRACE_VIEW_END,
 	/** bitmem_free() of what is no live block; the place is not known. */
 	BITMEM_TRACE_BAD_FREE,
@@ -285,12 +317,15 @@ enum bitmem_trace_kind {
 
 /** An event. */
 struct bitmem_trace_event {
+	/** What happened. */
 	enum bitmem_trace_kind kind;
 	/** The thread, as gettid(2) says. */
 	int thread;
 	/** CLOCK_MONOTONIC. */
 	uint64_t time_ns;
+	/** To which memory. */
 	const void *ptr;
+	/** How much that is. */
 	size_t bytes;
 	/** Where it was allocated, at the end of its life, too. */
 	const struct bitmem_place *place;
@@ -330,17 +365,28 @@ struct bitmem_audit {
 	size_t size;
 	/** Filled in on failure, if not NULL. The caller's. */
 	struct bitmem_error *error;
-	/** The library's counters: as in bitmem_stats(). */
-	uint64_t live, live_bytes, views, segments, committed_bytes, pinned_bytes;
-	/** The same three, when everything that is there is counted. */
-	uint64_t found, found_bytes, found_views;
+	/** The library's counters, this and the next five: as in bitmem_stats(). */
+	uint64_t live;
+	uint64_t live_bytes;	  /**< as in bitmem_stats() */
+	uint64_t views;		  /**< as in bitmem_stats() */
+	uint64_t segments;	  /**< as in bitmem_stats() */
+	uint64_t committed_bytes; /**< as in bitmem_stats() */
+	uint64_t pinned_bytes;	  /**< as in bitmem_stats() */
+	/** Blocks and tensors, when everything that is there is counted. */
+	uint64_t found;
+	uint64_t found_bytes; /**< their bytes */
+	uint64_t found_views; /**< and the views */
 	/**
-	 * The backend's: with the device, the buffers that the kernel has for this context, and
-	 * their memory; else the mappings of this process that are the segments.
+	 * The backend's: with the device, the buffers that the kernel has for this context; else
+	 * the mappings of this process that are the segments.
 	 */
-	uint64_t backend_segments, backend_bytes, backend_resident, backend_pinned;
-	/** Buffers of which there is a dma-buf, and that have a published name; the device's. */
-	uint64_t exported, named;
+	uint64_t backend_segments;
+	uint64_t backend_bytes;	   /**< their lengths */
+	uint64_t backend_resident; /**< how much of that has memory */
+	uint64_t backend_pinned;   /**< how much of that is locked or pinned */
+	/** Buffers of which there is a dma-buf; the device's. */
+	uint64_t exported;
+	uint64_t named; /**< buffers that have a published name; the device's */
 };
 
 /**
