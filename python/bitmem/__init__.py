@@ -22,6 +22,7 @@ from typing import Optional as _Optional
 from typing import Union as _Union
 
 from ._library import lib as _lib
+from .block import Block
 from .dtypes import DType, dtype, dtypes
 from .errors import (AccessError, BrokenError, ClosedError, EndError, Error, ForkedError,
                      FormatError, InvalidError, NotFoundError, OutOfMemoryError, StaleError,
@@ -31,7 +32,8 @@ from .pool import Part, Pool
 from .pressure import Pressure, Return, Strategy, Watch
 from .scope import Scope
 from .tensor import Tensor, Weak
-from .tracking import Change, Live, Mark, Snapshot, Stats, Usage, suspects
+from .trace import Trace, TraceEvent, TraceKind
+from .tracking import Change, Group, Live, Mark, Snapshot, Stats, Usage, suspects
 from .version import VERSION as __version__
 
 #: The version of the C library in use.
@@ -60,10 +62,10 @@ def from_dlpack(source: _Any, pool: Pool) -> Tensor:
 
 
 __all__ = [
-    "AccessError", "Arrays", "BrokenError", "Change", "ClosedError", "DType", "EndError", "Entry",
-    "Error", "ForkedError", "FormatError", "Info", "InvalidError", "Live", "Mark", "Model",
-    "NotFoundError", "OutOfMemoryError", "Part", "Pool", "Pressure", "Progress", "Return",
-    "Scope", "Snapshot", "StaleError", "Stats", "Strategy", "Tensor", "UnsupportedError", "Usage",
-    "WaitError", "Watch", "Weak", "WouldBlockError", "dtype", "dtypes", "from_dlpack",
-    "library_version", "load", "open", "suspects",
+    "AccessError", "Arrays", "Block", "BrokenError", "Change", "ClosedError", "DType", "EndError",
+    "Entry", "Error", "ForkedError", "FormatError", "Group", "Info", "InvalidError", "Live", "Mark",
+    "Model", "NotFoundError", "OutOfMemoryError", "Part", "Pool", "Pressure", "Progress", "Return",
+    "Scope", "Snapshot", "StaleError", "Stats", "Strategy", "Tensor", "Trace", "TraceEvent",
+    "TraceKind", "UnsupportedError", "Usage", "WaitError", "Watch", "Weak", "WouldBlockError",
+    "dtype", "dtypes", "from_dlpack", "library_version", "load", "open", "suspects",
 ]

@@ -15,6 +15,8 @@ ERROR = POINTER(s.CError)
 SHAPE = s.Shape
 CHANGES = POINTER(POINTER(s.Change))
 
+KEY = (c_uint64, (POINTER(s.Live), P))
+
 Table = dict[str, tuple[Any, tuple[Any, ...]]]
 
 FUNCTIONS: Table = {
@@ -25,6 +27,10 @@ FUNCTIONS: Table = {
     "bitmem_close": (c_size_t, (P,)),
     "bitmem_backend": (c_int, (P,)),
     "bitmem_backend_name": (c_char_p, (c_int,)),
+    "bitmem_alloc_at": (P, (P, c_size_t, c_size_t, SITE)),
+    "bitmem_zalloc_at": (P, (P, c_size_t, c_size_t, SITE)),
+    "bitmem_free": (c_int, (P, P)),
+    "bitmem_usable_size": (c_size_t, (P, P)),
     "bitmem_trim": (c_size_t, (P,)),
     "bitmem_stats": (c_int, (P, POINTER(s.Stats))),
     "bitmem_tensor_new_at": (P, (P, c_int, c_uint, SHAPE, SITE)),
@@ -82,6 +88,8 @@ FUNCTIONS: Table = {
     "bitmem_pool_add": (c_int, (P, POINTER(s.PoolOptions), POINTER(c_uint))),
     "bitmem_pool_info": (c_int, (P, c_uint, POINTER(s.PoolOptions))),
     "bitmem_pool_pressure": (c_int, (P, c_uint, POINTER(c_int))),
+    "bitmem_alloc_in_at": (P, (P, c_uint, c_size_t, c_size_t, SITE)),
+    "bitmem_zalloc_in_at": (P, (P, c_uint, c_size_t, c_size_t, SITE)),
     "bitmem_tensor_new_in_at": (P, (P, c_uint, c_int, c_uint, SHAPE, SITE)),
     "bitmem_tensor_empty_in_at": (P, (P, c_uint, c_int, c_uint, SHAPE, SITE)),
     "bitmem_pool_of": (c_int, (P, P)),
@@ -98,6 +106,14 @@ FUNCTIONS: Table = {
     "bitmem_snapshot_count": (c_size_t, (P,)),
     "bitmem_snapshot_get": (POINTER(s.Live), (P, c_size_t)),
     "bitmem_snapshot_report": (c_int, (P, c_int, c_int)),
+    "bitmem_by_place": KEY,
+    "bitmem_by_dtype": KEY,
+    "bitmem_by_pool": KEY,
+    "bitmem_by_tag": KEY,
+    "bitmem_by_kind": KEY,
+    "bitmem_by_size": KEY,
+    "bitmem_snapshot_group": (c_int, (P, s.KeyFn, P, POINTER(POINTER(s.Group)),
+                                      POINTER(c_size_t))),
     "bitmem_leaks": (P, (P, P)),
     "bitmem_mark": (P, (P,)),
     "bitmem_mark_free": (None, (P,)),
@@ -106,6 +122,12 @@ FUNCTIONS: Table = {
     "bitmem_growth_init_sized": (None, (POINTER(s.Growth), c_size_t)),
     "bitmem_suspects": (c_int, (POINTER(P), c_size_t, POINTER(s.Growth), CHANGES,
                                 POINTER(c_size_t))),
+    "bitmem_trace": (P, (P,)),
+    "bitmem_trace_free": (None, (P,)),
+    "bitmem_trace_count": (c_size_t, (P,)),
+    "bitmem_trace_lost": (c_uint64, (P,)),
+    "bitmem_trace_get": (POINTER(s.TraceEvent), (P, c_size_t)),
+    "bitmem_stacks_lost": (c_uint64, (P,)),
     "bitmem_audit": (c_int, (P, POINTER(s.Audit))),
 }
 
@@ -118,5 +140,5 @@ EVENTS: Table = {
 }
 
 # What drops things, which happens between any two lines of Python: it leaves errno alone.
-QUIET = ("bitmem_close", "bitmem_tensor_unref", "bitmem_model_close", "bitmem_snapshot_free",
-         "bitmem_mark_free", "bitmem_events_close")
+QUIET = ("bitmem_close", "bitmem_free", "bitmem_tensor_unref", "bitmem_model_close",
+         "bitmem_snapshot_free", "bitmem_mark_free", "bitmem_trace_free", "bitmem_events_close")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from typing import Any, Optional, TypeVar
 
 T = TypeVar("T")
 
@@ -66,10 +66,11 @@ def prepared(kind: Any, init: Any) -> Any:
     return struct
 
 
-def guarded(function: Callable[[Any], Any], raised: list[BaseException]) -> Callable[[Any], int]:
-    """What the library is to call on the caller's own thread: 0, or 1 when something was raised,
-    which is kept. A signal's handler may raise before a function has come to its first line; a
-    generator goes on within its `try`."""
+def guarded(function: Callable[[Any], Optional[int]],
+            raised: list[BaseException]) -> Callable[[Any], int]:
+    """What the library is to call on the caller's own thread: 0, or the number that the function
+    gives; 1 when something was raised, which is kept. A signal's handler may raise before a
+    function has come to its first line; a generator goes on within its `try`."""
 
     def steps() -> Generator[int, Any, None]:
         result = 0
@@ -77,7 +78,7 @@ def guarded(function: Callable[[Any], Any], raised: list[BaseException]) -> Call
             try:
                 while True:
                     argument = yield result
-                    function(argument)
+                    result = function(argument) or 0
             except GeneratorExit:
                 return
             except BaseException as e:

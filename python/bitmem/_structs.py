@@ -148,6 +148,18 @@ class Change(Structure):
         "bytes", "views")]
 
 
+class Group(Structure):
+    _fields_ = [("key", c_uint64), ("sum", Sum), ("example", POINTER(Live))]
+
+
+KeyFn = ctypes.CFUNCTYPE(c_uint64, POINTER(Live))
+
+
+class TraceEvent(Structure):
+    _fields_ = [("kind", c_int), ("thread", c_int), ("time_ns", c_uint64), ("ptr", c_void_p),
+                ("bytes", c_size_t), ("place", POINTER(Place))]
+
+
 class Growth(Structure):
     _fields_ = [("size", c_size_t), ("min_count", c_uint64), ("min_bytes", c_uint64),
                 ("pauses", c_uint)]

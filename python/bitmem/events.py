@@ -10,6 +10,7 @@ Needs libbitmem-events.so.1, which the rest of the package does without.
 
 from __future__ import annotations
 
+import os
 import select
 import threading
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from ._closing import Closing
 from ._library import load_events
 from ._process import Handle, guarded
 from ._structs import EventFn
-from .errors import check, closed, failure, inherited
+from .errors import ClosedError, check, closed, failure, inherited
 
 lib = load_events()
 
@@ -76,15 +77,29 @@ def _event(raw: Any) -> Event:
 
 
 class Events(Closing):
-    """A subscription. One thread at a time reads it."""
+    """A subscription. One thread at a time reads it; any may close it."""
 
     def __init__(self, *, owners: bool = False) -> None:
         self._lock = threading.Lock()
         self._handle: Optional[Handle] = None
+        # A pipe that close() writes to, so that who waits sees it; and what is waited for: both.
+        self._pipe: tuple[int, ...] = ()
         pointer = lib.events_open(OWNERS if owners else 0)
         if not pointer:
             raise failure("events of the bitmem module")
-        self._handle = Handle(pointer, lib.events_close)
+        handle = Handle(pointer, lib.events_close)
+        self._pipe = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._either = select.epoll()
+        self._either.register(self._pipe[0], select.EPOLLIN)
+        self._either.register(lib.events_fd(handle), select.EPOLLIN)
+        self._handle = handle
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError("a subscription cannot be copied or pickled")
+
+    def __del__(self) -> None:
+        for end in self._pipe:
+            os.close(end)
 
     def _own(self) -> Handle:
         handle = self._handle
@@ -95,8 +110,9 @@ class Events(Closing):
         return handle
 
     def fileno(self) -> int:
-        """Readable when there are events."""
-        return int(lib.events_fd(self._own()))
+        """Readable when there are events, and when another thread closes it."""
+        self._own()
+        return self._either.fileno()
 
     def read(self) -> list[Event]:
         """The events that are there; does not wait."""
@@ -116,16 +132,21 @@ class Events(Closing):
         return found
 
     def __iter__(self) -> Iterator[Event]:
-        """Waits for events, for ever."""
-        poller = select.poll()
-        poller.register(self, select.POLLIN)
+        """Waits for events until the subscription is closed."""
+        self._own()
         while True:
-            poller.poll()
-            yield from self.read()
+            self._either.poll()
+            try:
+                found = self.read()
+            except ClosedError:
+                return
+            yield from found
 
     def close(self) -> None:
-        """Ends the subscription. Once more does nothing."""
-        self._handle = None
+        """Ends the subscription, also while another thread waits. Once more does nothing."""
+        handle, self._handle = self._handle, None
+        if handle is not None and not handle.inherited:
+            os.write(self._pipe[1], b"\0")
 
     @property
     def closed(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
-from . import _sites, dlpack, share, tracking
+from . import _sites, dlpack, share, trace, tracking
 from ._arguments import fits, path, text
 from ._closing import Closing
 from ._library import lib
@@ -20,6 +20,7 @@ from ._structs import Compacted as CCompacted
 from ._structs import MAX_POOLS, CError, Options, Policy, PoolOptions, PoolUsage
 from ._structs import Strategy as CStrategy
 from ._structs import StrategyStats
+from .block import Block
 from .dtypes import DType, DTypeLike, c_shape, dtype, dtypes, shape_of
 from .errors import InvalidError, NotFoundError, check, closed, inherited
 from .pressure import Pressure, Strategy, Watch
@@ -137,6 +138,20 @@ class Pool(Closing):
             raise
         return tensor
 
+    def alloc(self, nbytes: int, align: int = 0, *, zeroed: bool = False,
+              where: int = 0) -> Block:
+        """A block of bytes without a type, with what was there before, or zeroed. `align` is a
+        power of two; 0 is 64."""
+        if where:
+            make = lib.zalloc_in_at if zeroed else lib.alloc_in_at
+        else:
+            make = lib.zalloc_at if zeroed else lib.alloc_at
+        context = self._own()
+        parts = (fits("where", where, ALL),) if where else ()
+        return Block(context, make(context, *parts, fits("nbytes", nbytes, 1 << 64),
+                                   fits("align", align, 1 << 64), _sites.caller()) or
+                     _fail(f"{nbytes} bytes"), nbytes)
+
     def copy(self, source: Any) -> Tensor:
         """A tensor with the elements of another one, of an array, or of anything that is a
         buffer without gaps."""
@@ -245,6 +260,16 @@ class Pool(Closing):
         """What was made after a mark, and is alive."""
         mark = None if since is None else since._handle
         return tracking.Snapshot(lib.leaks(self._own(), mark) or _fail("leaks"))
+
+    def trace(self) -> trace.Trace:
+        """The latest events, for a pool that was opened with tracking="full"; else an
+        UnsupportedError."""
+        return trace.Trace(lib.trace(self._own()) or _fail("trace"))
+
+    def stacks_lost(self) -> int:
+        """Of how many allocations the stack was not kept, as there were too many; with
+        tracking="full"."""
+        return int(lib.stacks_lost(self._own()))
 
     def audit(self) -> tracking.Audit:
         """Compares what the library says, what it has, and what the backend says; an Error with

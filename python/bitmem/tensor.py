@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 INFER = (1 << 64) - 1
 LABEL_SIZE = 256
+#: Of the buffer protocol: who asks wants to know what the elements are.
+FORMAT = 4
 
 
 class Tensor(Closing):
@@ -160,7 +162,11 @@ class Tensor(Closing):
         return view.toreadonly() if readonly else view
 
     def __buffer__(self, flags: int) -> builtins.memoryview:
-        """For Python 3.12 and newer: the tensor is a buffer itself."""
+        """For Python 3.12 and newer: the tensor is a buffer itself. Who asks what the elements
+        are gets no bytes for others: NumPy then takes __array_interface__."""
+        if flags & FORMAT and self._dtype.format is None:
+            raise BufferError(f"buffers have no elements of type {self._dtype}; memoryview() of the"
+                              " tensor gives bytes")
         return self.memoryview()
 
     def numpy(self, *, readonly: bool = False) -> numpy.ndarray[Any, Any]:

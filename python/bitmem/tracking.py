@@ -6,13 +6,13 @@ from __future__ import annotations
 import ctypes
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Optional, TypeVar, Union, overload
 
 from . import _structs as c
 from ._library import lib
-from ._process import Handle, prepared
+from ._process import Handle, guarded, prepared
 from .dtypes import DType, by_number
 from .errors import check
 
@@ -164,6 +164,15 @@ class Live:
 
 
 @dataclass(frozen=True)
+class Group:
+    """What has one key, and one of them."""
+
+    key: Any
+    sum: Sum
+    example: Live
+
+
+@dataclass(frozen=True)
 class Change:
     """What became different at one place from one mark to a later one."""
 
@@ -242,6 +251,29 @@ class Snapshot(Sequence[Live]):
             file.seek(0, os.SEEK_SET)
             return file.read().decode(errors="replace")
 
+    def group(self, key: Union[str, Callable[[Live], Hashable]]) -> list[Group]:
+        """Sums by a key, most bytes first: "place", "dtype", "where", "tag", "kind", "size" (the
+        power of two not above the bytes), or what a function says of each."""
+        raised: list[BaseException] = []
+        numbers: dict[Hashable, int] = {}
+
+        def number(raw: Any) -> int:
+            assert callable(key)
+            return numbers.setdefault(key(_live(raw.contents)), len(numbers))
+
+        if callable(key):
+            groups = _groups(self._handle, c.KeyFn(guarded(number, raised)))
+            if raised:
+                raise raised[0]
+            named = list(numbers)
+            return [Group(named[i], total, live) for i, total, live in groups]
+        if key not in KEYS:
+            raise ValueError(f"key: {key!r} is none of {', '.join(KEYS)}")
+        name, of = KEYS[key]
+        function = ctypes.cast(getattr(lib, name), c.KeyFn)
+        return [Group(of(live, i), total, live) for i, total, live in
+                _groups(self._handle, function)]
+
     def __len__(self) -> int:
         return self._count
 
@@ -257,6 +289,28 @@ class Snapshot(Sequence[Live]):
         if not -self._count <= key < self._count:
             raise IndexError(f"index {key} of {self._count}")
         return _live(lib.snapshot_get(self._handle, key % self._count).contents)
+
+
+#: By which function of the library's, and what its number stands for.
+KEYS: dict[str, tuple[str, Callable[[Live, int], Any]]] = {
+    "place": ("by_place", lambda live, number: live.place),
+    "dtype": ("by_dtype", lambda live, number: live.dtype),
+    "where": ("by_pool", lambda live, number: number),
+    "tag": ("by_tag", lambda live, number: live.tag),
+    "kind": ("by_kind", lambda live, number: live.kind),
+    "size": ("by_size", lambda live, number: number),
+}
+
+
+def _groups(snapshot: Handle, key: Any) -> list[tuple[int, Sum, Live]]:
+    array, n = ctypes.POINTER(c.Group)(), ctypes.c_size_t()
+    check(lib.snapshot_group(snapshot, key, None, ctypes.byref(array), ctypes.byref(n)), "group")
+    try:
+        found = [(int(array[i].key), Sum._of(array[i].sum), _live(array[i].example.contents))
+                 for i in range(n.value)]
+    finally:
+        _free(array)
+    return sorted(found, key=lambda group: -group[1].bytes)
 
 
 class Mark:

@@ -166,7 +166,7 @@ class Headers(unittest.TestCase):
         self.assertEqual(expected, self.compiled("\n".join(body)))
 
     def test_numbers(self):
-        from bitmem import dlpack, model, pool, pressure, tensor, tracking
+        from bitmem import dlpack, model, pool, pressure, tensor, trace, tracking
         from bitmem.events import EventType, OWNERS
         numbers = {f"BITMEM_PRESSURE_{level.name}": level for level in pressure.Pressure}
         numbers |= {f"BITMEM_RETURN_{flag.name}": flag for flag in pressure.Return}
@@ -177,13 +177,14 @@ class Headers(unittest.TestCase):
         numbers |= {f"BITMEM_REPORT_{n.upper()}": v for n, v in tracking.FORMATS.items()}
         numbers |= {f"BITMEM_POLICY_{n.upper()}": v for n, v in pool.POLICIES.items()}
         numbers |= {f"BITMEM_LIVE_{n.upper()}": i for i, n in enumerate(tracking.KINDS)}
+        numbers |= {f"BITMEM_TRACE_{kind.name}": kind for kind in bitmem.TraceKind}
         numbers |= {f"BITMEM_{n}": d.number for n, d in bitmem.dtypes.items()}
         numbers |= {
             "BITMEM_MAX_DIMS": _structs.MAX_DIMS, "BITMEM_MAX_POOLS": _structs.MAX_POOLS,
             "BITMEM_ALL_POOLS": pool.ALL, "BITMEM_INFER": tensor.INFER,
             "BITMEM_NAME_MAX": tensor.LABEL_SIZE - 1, "BITMEM_LIVE_SEGMENT": tracking.SEGMENT,
             "BITMEM_LIVE_SHARED": tracking.SHARED, "BITMEM_MODEL_BUFFERED": model.BUFFERED,
-            "BITMEM_EVENTS_OWNERS": OWNERS, "kDLCPU": dlpack.CPU[0],
+            "BITMEM_EVENTS_OWNERS": OWNERS, "BITMEM_TRACE_MAX": trace.MAX, "kDLCPU": dlpack.CPU[0],
             "DLPACK_MAJOR_VERSION": dlpack.VERSION[0], "DLPACK_MINOR_VERSION": dlpack.VERSION[1]}
         body = "\n".join(f'printf("{n} %llu\\n", (unsigned long long)({n}));' for n in numbers)
         self.assertEqual([f"{n} {int(v)}" for n, v in numbers.items()], self.compiled(body))

@@ -228,6 +228,20 @@ class Wrong(PoolCase):
                     self.assertEqual((0,) if dtype.format in (None, "e") else shape, view.shape)
                     self.assertEqual(array.shape, numpy.asarray(tensor).shape)
 
+    def test_elements_that_buffers_do_not_have(self):
+        """Who asks for the format is refused; who wants the bytes gets them."""
+        simple, full = 0, 0x11c
+        for name, readable in (("F32", True), ("U8", True), ("C64", False), ("BF16", False)):
+            with self.subTest(name=name), self.pool.tensor((2, 3), name) as tensor:
+                self.assertEqual(tensor.nbytes, tensor.__buffer__(simple).nbytes)
+                if readable:
+                    self.assertEqual((2, 3), tensor.__buffer__(full).shape)
+                else:
+                    with self.assertRaisesRegex(BufferError, name):
+                        tensor.__buffer__(full)
+        with self.pool.tensor((2, 3), "C64") as tensor:
+            self.assertEqual(numpy.dtype("complex64"), numpy.asarray(tensor).dtype)
+
     def test_copies_of_what_is_no_array(self):
         for source, kind in ((3, TypeError), (None, TypeError), ([1, 2], TypeError),
                              (numpy.array([object()]), ValueError),

@@ -3,6 +3,8 @@
 
 import inspect
 import json
+import threading
+import time
 import unittest
 
 import bitmem
@@ -11,6 +13,39 @@ from support import PoolCase, python
 
 def line():
     return inspect.currentframe().f_back.f_lineno
+
+
+class Traces(unittest.TestCase):
+    def test_the_latest_events(self):
+        with bitmem.open(tracking="full") as pool:
+            before = time.monotonic_ns()
+            tensor = pool.tensor(10, "U8"); made = line()
+            address = tensor.address
+            view = tensor[1:]
+            view.close()
+            tensor.close()
+            pool.alloc(30).close()
+            trace = pool.trace()
+            self.assertEqual(["TENSOR", "VIEW", "VIEW_END", "TENSOR_END", "ALLOC", "FREE"],
+                             [event.kind.name for event in trace])
+            first, last = trace[0], trace[-3]
+            self.assertEqual((address, 10, made, threading.get_native_id()),
+                             (first.address, first.nbytes, first.place.line, first.thread))
+            self.assertTrue(before <= first.time_ns <= last.time_ns <= time.monotonic_ns())
+            self.assertEqual(made, last.place.line)
+            self.assertTrue(first.place.stack)
+            self.assertEqual((0, 0, 6), (trace.lost, pool.stacks_lost(), len(trace[:])))
+            with self.assertRaises(IndexError):
+                trace[6]
+            for _ in range(3000):
+                pool.alloc(30).close()
+            trace = pool.trace()
+            self.assertEqual((4096, 6 + 6000 - 4096), (len(trace), trace.lost))
+        self.assertEqual(4096, len(list(trace)))
+
+    def test_only_where_it_is_kept(self):
+        with bitmem.open(tracking="sites") as pool, self.assertRaises(bitmem.UnsupportedError):
+            pool.trace()
 
 
 class Snapshots(PoolCase):
@@ -33,6 +68,45 @@ class Snapshots(PoolCase):
         with self.assertRaises(IndexError):
             snapshot[2]
         self.assertEqual((1, 1), (snapshot.stats.live, snapshot.stats.views))
+
+    def test_groups(self):
+        kept = [self.pool.tensor(n, "U8", tag=tag)
+                for n, tag in ((100, "kv"), (120, "kv"), (2000, "weights"))]
+        kept += [self.pool.tensor(4, "F16"), self.pool.alloc(30)]
+        kept.append(kept[0].clone())
+        snapshot = self.pool.snapshot()
+
+        def sums(key):
+            return {g.key: (g.sum.count, g.sum.bytes, g.sum.views) for g in snapshot.group(key)}
+
+        self.assertEqual({"kv": (2, 220, 0), "weights": (1, 2000, 0), None: (2, 38, 1)},
+                         sums("tag"))
+        self.assertEqual({64: (2, 220, 1), 1024: (1, 2000, 0), 8: (1, 8, 0), 16: (1, 30, 0)},
+                         sums("size"))
+        self.assertEqual({"block": (1, 30, 0), "tensor": (4, 2228, 0), "view": (0, 0, 1)},
+                         sums("kind"))
+        self.assertEqual({bitmem.dtype("U8"): (3, 2220, 1), bitmem.dtype("F16"): (1, 8, 0),
+                          None: (1, 30, 0)}, sums("dtype"))
+        self.assertEqual({0: (5, 2258, 1)}, sums("where"))
+        self.assertEqual([2000, 220, 38], [g.sum.bytes for g in snapshot.group("tag")])
+        self.assertEqual({live.place for live in snapshot},
+                         {g.key for g in snapshot.group("place")})
+        self.assertEqual({(True, "tensor"): (1, 2000, 0), (False, "tensor"): (3, 228, 0),
+                          (False, "block"): (1, 30, 0), (False, "view"): (0, 0, 1)},
+                         sums(lambda live: (live.nbytes > 1000, live.kind)))
+        self.assertEqual("weights", snapshot.group("tag")[0].example.tag)
+
+    def test_groups_refused(self):
+        tensor = self.pool.tensor(4, "F16")
+        snapshot = self.pool.snapshot()
+        with self.assertRaisesRegex(ValueError, "'colour'"):
+            snapshot.group("colour")
+        with self.assertRaises(ZeroDivisionError):
+            snapshot.group(lambda live: 1 // 0)
+        with self.assertRaises(TypeError):
+            snapshot.group(lambda live: [])
+        tensor.close()
+        self.assertEqual([], self.pool.snapshot().group("tag"))
 
     def test_it_does_not_depend_on_the_pool(self):
         tensor = self.pool.tensor(10, "U8")
