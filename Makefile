@@ -63,6 +63,7 @@ tests: native-tests
 native-tests: lib tools
 	+@$(MAKE) --no-print-directory -C tests/lib
 	+@$(MAKE) --no-print-directory -C tests/tools
+	+$(if $(SAN),,@$(MAKE) --no-print-directory -C tests/preload)
 
 ## deps         install what all of this needs (Debian packages, as root or by sudo)
 deps:

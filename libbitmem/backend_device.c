@@ -377,6 +377,32 @@ int bm_backend_device_fd(const struct bm_backend *backend, int *node)
 	return device->fd;
 }
 
+void bm_backend_device_move_fd(struct bm_backend *backend, int min)
+{
+	struct device *device = to_device(backend);
+	int fd;
+
+	if (backend->ops != &bm_backend_device)
+		return;
+	fd = fcntl(device->fd, F_DUPFD_CLOEXEC, min);
+	if (fd < 0)
+		return;
+	close(device->fd);
+	device->fd = fd;
+}
+
+void bm_backend_device_leave(struct bm_backend *backend)
+{
+	struct device *device = to_device(backend);
+	struct bitmem_info info = { .size = sizeof(info) };
+
+	if (backend->ops != &bm_backend_device)
+		return;
+	if (!ioctl(device->fd, BITMEM_INFO, &info))
+		close(device->fd);
+	device->fd = -1;
+}
+
 const struct bm_backend_ops bm_backend_device = {
 	.kind = BITMEM_BACKEND_DEVICE,
 	.open = device_open,

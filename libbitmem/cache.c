@@ -359,11 +359,18 @@ static void set_up(void)
 		once_error = bm_fork_set_up();
 }
 
-int bm_caches_open(struct bitmem *ctx)
+int bm_caches_set_up(void)
 {
 	pthread_once(&once, set_up);
-	if (once_error)
-		return -once_error;
+	return -once_error;
+}
+
+int bm_caches_open(struct bitmem *ctx)
+{
+	int ret = bm_caches_set_up();
+
+	if (ret)
+		return ret;
 	pthread_mutex_lock(&registry);
 	ctx->number = ++nr_contexts;
 	ctx->next_context = contexts;

@@ -183,6 +183,12 @@ void bm_cache_flush(struct bitmem *ctx, struct bm_cache *cache);
 /* The same for all caches of a context. */
 void bm_caches_flush(struct bitmem *ctx, const struct bm_cache *own);
 
+/*
+ * Has fork() and threads' ends looked after from now on, which the first context does otherwise. 0
+ * or -errno.
+ */
+int bm_caches_set_up(void);
+
 /* Makes a context known. Without the lock. 0 or -errno. */
 int bm_caches_open(struct bitmem *ctx);
 

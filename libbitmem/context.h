@@ -51,6 +51,7 @@ struct bitmem {
 	struct bm_backend *backend;
 	size_t segment_size;
 	size_t near_size;	/* of the arena, that places of 32 bits reach (tensor.c) */
+	char tag[BM_TAG_MAX + 1]; /* of its segments; if empty, what they are for */
 	enum bitmem_tracking tracking;
 
 	/* From bitmem_close() on, each of its tensors holds one. */

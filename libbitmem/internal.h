@@ -154,6 +154,13 @@ extern const struct bm_backend_ops bm_backend_memfd;
 
 /* The device's descriptor, and the node preferred there; -1 for another backend. */
 int bm_backend_device_fd(const struct bm_backend *backend, int *node);
+/* Moves it to @min or above, if it can; nobody may use the backend meanwhile. */
+void bm_backend_device_move_fd(struct bm_backend *backend, int min);
+/*
+ * For the child of a fork() that is done with the memory: closes the descriptor, if nobody has
+ * closed it and got the number for something else. Nothing can be asked of the device any more.
+ */
+void bm_backend_device_leave(struct bm_backend *backend);
 
 /* Opens the backend that @options and the environment ask for. NULL with errno. */
 struct bm_backend *bm_backend_open(const struct bitmem_options *options);

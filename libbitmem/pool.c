@@ -74,7 +74,7 @@ static struct bm_segment *segment_new(struct bitmem *ctx, struct bm_pool *pool, 
 	struct bm_segment *segment;
 
 	bm_unlock(ctx);
-	segment = bm_segment_new(ctx, &pool->where, bytes, align, tag);
+	segment = bm_segment_new(ctx, &pool->where, bytes, align, *ctx->tag ? ctx->tag : tag);
 	bm_lock(ctx);
 	return segment;
 }

@@ -28,6 +28,7 @@ static const struct command *const commands[] = {
 	&cmd_compact,
 	&cmd_migrate,
 	&cmd_quota,
+	&cmd_run,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -104,7 +105,7 @@ static int occupy_standard_fds(void)
 	for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++) {
 		if (fcntl(i, F_GETFD) != -1 || errno != EBADF)
 			continue;
-		fd = open("/dev/null", i == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+		fd = open("/dev/null", (i == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 		if (fd != i)
 			return -1;
 	}

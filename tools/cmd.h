@@ -46,6 +46,7 @@ extern const struct command cmd_monitor;
 extern const struct command cmd_pools;
 extern const struct command cmd_ps;
 extern const struct command cmd_quota;
+extern const struct command cmd_run;
 extern const struct command cmd_top;
 extern const struct command cmd_trim;
 

@@ -8,7 +8,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,10 +15,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "installed.h"
 #include "output.h"
-
-/* Where the program is installed: beside its bin/. */
-#define DRAWER "lib/bitmem/picture.so"
 
 struct bytes {
 	unsigned char *data;
@@ -136,22 +133,13 @@ static int draw(const struct map *map, enum picture_format format, void *drawer,
 /* NULL after saying on stderr what failed. */
 static void *load_drawer(void)
 {
-	char path[PATH_MAX + sizeof(DRAWER)];
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX);
+	char path[INSTALLED_LEN];
 	void *drawer;
 
-	/* A relative path would be looked up in whatever directory this is. */
-	if (n <= 0 || path[0] != '/') {
+	if (installed("picture.so", path)) {
 		output_error("pictures cannot be drawn: /proc/self/exe does not tell where this is");
 		return NULL;
 	}
-	/* PREFIX/bin/bitmem: what is behind PREFIX/ is replaced. */
-	for (int i = 0; i < 2; i++) {
-		while (n > 1 && path[n - 1] != '/')
-			n--;
-		n -= i == 0 && n > 1;
-	}
-	strcpy(path + n, DRAWER);
 	drawer = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	if (!drawer)
 		output_error("pictures cannot be drawn: %s (is libcairo2 installed?)", dlerror());
