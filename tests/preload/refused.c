@@ -17,11 +17,32 @@
 static void *blocks[MOST];
 static int n;
 
+/*
+ * realloc(), or calloc() of twice as much if @zero, while no memfd can be made, which takes a
+ * descriptor; the device has an end of its own.
+ */
+static void *take(void *ptr, size_t size, bool zero)
+{
+	struct rlimit before, none;
+	void *block;
+
+	if (getrlimit(RLIMIT_NOFILE, &before))
+		abort();
+	none = (struct rlimit) { 3, before.rlim_max };
+	if (setrlimit(RLIMIT_NOFILE, &none))
+		abort();
+	errno = 0;
+	block = zero ? calloc(size, 2) : realloc(ptr, size);
+	if (setrlimit(RLIMIT_NOFILE, &before))
+		abort();
+	return block;
+}
+
 /* Takes blocks of @size until one is not the pool's. Returns it. */
 static void *exhaust(size_t size)
 {
 	while (n < MOST) {
-		void *block = malloc(size);
+		void *block = take(NULL, size, false);
 
 		if (!block || !in_pool(block))
 			return block;
@@ -37,30 +58,16 @@ static int fail(const char *what)
 	return 1;
 }
 
-/* The device has a size; a memfd needs a descriptor while it is made. */
-static int make_it_refuse(size_t *size)
-{
-	struct rlimit none = { 3, 3 };
-
-	*size = 16 * MIB;
-	if (!access("/dev/bitmem", F_OK))
-		return 0;
-	return setrlimit(RLIMIT_NOFILE, &none);
-}
-
 int main(int argc, char **argv)
 {
 	const int falls = argc == 2 && !strcmp(argv[1], "fall");
+	const size_t size = 16 * MIB;
 	char *first, *block;
-	size_t size;
 
 	first = malloc(MIB);
 	if (!in_pool(first))
 		return fail("there is no pool");
 	memset(first, 5, MIB);
-	if (make_it_refuse(&size))
-		return fail("no limit");
-	errno = 0;
 	block = exhaust(size);
 	if (n == MOST)
 		return fail("it has no end");
@@ -68,12 +75,11 @@ int main(int argc, char **argv)
 		return fail(falls ? "no memory" : "memory from elsewhere");
 	if (block)
 		memset(block, 2, size);
-	errno = 0;
 	/* What is in the pool and cannot grow there. */
-	block = realloc(first, 2 * size);
+	block = take(first, 2 * size, false);
 	if (!block != !falls || !all_are(falls ? block : first, 5, MIB))
 		return fail("realloc");
-	block = calloc(size, 2);
+	block = take(NULL, size, true);
 	if (!block != !falls || (block && !all_are(block, 0, 2 * size)))
 		return fail("calloc");
 	block = malloc(1000);
