@@ -245,6 +245,7 @@ BITMEM_API int bitmem_nl_pool_set(uint32_t index, const struct bitmem_nl_setting
 
 /** What a user may have, and has, over all files. */
 struct bitmem_nl_quota {
+	/** The user. */
 	uint32_t uid;
 	/** Bytes, or BITMEM_NL_NO_LIMIT. */
 	uint64_t limit;
@@ -266,6 +267,7 @@ BITMEM_API int bitmem_nl_quotas(bitmem_nl_quota_fn fn, void *data);
 
 /**
  * Limits a user; needs CAP_SYS_ADMIN. What the user has already stays.
+ * @param uid     the user.
  * @param limit   bytes, or BITMEM_NL_NO_LIMIT
  * @param reason  the kernel's words if it refuses, else empty
  * @return 0; -EPERM; -EINVAL (no such user here); -ENOMEM …

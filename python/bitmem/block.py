@@ -4,20 +4,21 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any, Optional
+from typing import Any
 
 from . import _exports
-from ._closing import Closing
+from ._closing import Held
 from ._library import lib
 from ._process import Handle
-from .errors import closed
 
 
-class Block(Closing):
+class Block(Held):
     """Bytes of a pool. They stay until `close()`, the end of a `with`, or the end of this object,
     and while there are memoryviews of them, also when the pool was closed."""
 
-    __slots__ = ("_hold", "_nbytes", "_usable", "__weakref__")
+    __slots__ = ("_nbytes", "_usable", "__weakref__")
+
+    _what = "block"
 
     def __init__(self, context: Handle, pointer: int, nbytes: int) -> None:
         """Takes a block over; blocks are made by pools."""
@@ -25,25 +26,9 @@ class Block(Closing):
         def drop(block: int, free: Any = lib.free) -> None:
             free(context, block)
 
-        self._hold: Optional[Handle] = Handle(pointer, drop)
+        self._hold = Handle(pointer, drop)
         self._nbytes = nbytes
         self._usable: int = lib.usable_size(context, pointer)
-
-    def _live(self) -> Handle:
-        hold = self._hold
-        if hold is None:
-            raise closed("block")
-        return hold
-
-    def close(self) -> None:
-        """Frees it, when the last memoryview of it is gone. Once more does nothing."""
-        self._hold = None
-
-    @property
-    def closed(self) -> bool:
-        return self._hold is None
-
-    _enter = _live
 
     @property
     def nbytes(self) -> int:

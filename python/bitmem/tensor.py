@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from . import _exports, _sites, dlpack, share
 from ._arguments import fits, text
-from ._closing import Closing
+from ._closing import Held
 from ._library import lib
 from ._process import Fork, Handle
 from ._structs import CError
 from ._structs import Weak as CWeak
 from .dtypes import DType, DTypeLike, by_number, c_shape, dtype, shape_of
-from .errors import StaleError, check, closed, failure, inherited
+from .errors import StaleError, check, failure, inherited
 
 if TYPE_CHECKING:
     import numpy
@@ -30,28 +30,23 @@ LABEL_SIZE = 256
 FORMAT = 4
 
 
-class Tensor(Closing):
+class Tensor(Held):
     """A tensor: a reference to it, which `close()`, the end of a `with`, or the end of this
     object drops. Its memory stays while there is any other reference, and while there are
     arrays, memoryviews and capsules of it."""
 
-    __slots__ = ("_hold", "_dtype", "_shape", "_nbytes", "__weakref__")
+    __slots__ = ("_dtype", "_shape", "_nbytes", "__weakref__")
+
+    _what = "tensor"
 
     def __init__(self, pointer: int) -> None:
         """Takes over a reference of the library's; tensors are made by pools."""
-        self._hold: Optional[Handle] = Handle(pointer, lib.tensor_unref)
+        self._hold = Handle(pointer, lib.tensor_unref)
         self._dtype = by_number(lib.tensor_dtype(pointer))
         self._shape: tuple[int, ...] = tuple(lib.tensor_shape(pointer)[:lib.tensor_ndims(pointer)])
         self._nbytes: int = lib.tensor_bytes(pointer)
 
     # --- its life ---
-
-    def _live(self) -> Handle:
-        """For reading: good in the child of a fork, too."""
-        hold = self._hold
-        if hold is None:
-            raise closed("tensor")
-        return hold
 
     def _own(self) -> Handle:
         """For what changes the library's books."""
@@ -59,16 +54,6 @@ class Tensor(Closing):
         if hold.inherited:
             raise inherited("tensor")
         return hold
-
-    def close(self) -> None:
-        """Drops this reference. Once more does nothing."""
-        self._hold = None
-
-    @property
-    def closed(self) -> bool:
-        return self._hold is None
-
-    _enter = _live
 
     def ref(self) -> Tensor:
         """Another reference to the same tensor, with an end of its own."""

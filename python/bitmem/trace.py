@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Union, overload
+from typing import Any
 
 from ._library import lib
+from ._listed import Listed
 from ._process import Handle
 from .tracking import Place, _place
 
@@ -48,30 +48,17 @@ def _event(raw: Any) -> TraceEvent:
                       _place(raw.place.contents))
 
 
-class Trace(Sequence[TraceEvent]):
+class Trace(Listed[TraceEvent]):
     """The latest events at one instant, the oldest first."""
 
     def __init__(self, pointer: int) -> None:
         self._handle = Handle(pointer, lib.trace_free)
-        self._count: int = lib.trace_count(pointer)
+        self._count = lib.trace_count(pointer)
 
     @property
     def lost(self) -> int:
         """How many were before these, and are not kept."""
         return int(lib.trace_lost(self._handle))
 
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, key: int) -> TraceEvent: ...
-
-    @overload
-    def __getitem__(self, key: slice) -> list[TraceEvent]: ...
-
-    def __getitem__(self, key: Union[int, slice]) -> Union[TraceEvent, list[TraceEvent]]:
-        if isinstance(key, slice):
-            return [self[i] for i in range(*key.indices(self._count))]
-        if not -self._count <= key < self._count:
-            raise IndexError(f"index {key} of {self._count}")
-        return _event(lib.trace_get(self._handle, key % self._count).contents)
+    def _entry(self, number: int) -> TraceEvent:
+        return _event(lib.trace_get(self._handle, number).contents)

@@ -8,10 +8,11 @@ import os
 import tempfile
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Optional, TypeVar, Union, overload
+from typing import Any, Optional, TypeVar, Union
 
 from . import _structs as c
 from ._library import lib
+from ._listed import Listed
 from ._process import Handle, guarded, prepared
 from .dtypes import DType, by_number
 from .errors import check
@@ -228,12 +229,12 @@ def _live(raw: c.Live) -> Live:
                 raw.min_age_ns, raw.max_age_ns, _text(raw.tag))
 
 
-class Snapshot(Sequence[Live]):
+class Snapshot(Listed[Live]):
     """What was alive at one instant, in the order of addresses, views last."""
 
     def __init__(self, pointer: int) -> None:
         self._handle = Handle(pointer, lib.snapshot_free)
-        self._count: int = lib.snapshot_count(pointer)
+        self._count = lib.snapshot_count(pointer)
 
     @property
     def stats(self) -> Stats:
@@ -274,21 +275,8 @@ class Snapshot(Sequence[Live]):
         return [Group(of(live, i), total, live) for i, total, live in
                 _groups(self._handle, function)]
 
-    def __len__(self) -> int:
-        return self._count
-
-    @overload
-    def __getitem__(self, key: int) -> Live: ...
-
-    @overload
-    def __getitem__(self, key: slice) -> list[Live]: ...
-
-    def __getitem__(self, key: Union[int, slice]) -> Union[Live, list[Live]]:
-        if isinstance(key, slice):
-            return [self[i] for i in range(*key.indices(self._count))]
-        if not -self._count <= key < self._count:
-            raise IndexError(f"index {key} of {self._count}")
-        return _live(lib.snapshot_get(self._handle, key % self._count).contents)
+    def _entry(self, number: int) -> Live:
+        return _live(lib.snapshot_get(self._handle, number).contents)
 
 
 #: By which function of the library's, and what its number stands for.
