@@ -2,7 +2,7 @@
 # fetch.py beside serve, which library.sh has tested. Sourced; wants library.sh.
 # shellcheck shell=bash
 
-export BITMEM_LIBRARY=$O/lib PYTHONPATH=$O/python PYTHONDONTWRITEBYTECODE=1
+export BITMEM_LIBRARY=${BITMEM_LIBRARY:-$O/lib} PYTHONPATH=$O/python PYTHONDONTWRITEBYTECODE=1
 FETCH=("${PYTHON:-/usr/bin/python3}" "$REPO/docs/examples/fetch.py")
 
 sum_right()
