@@ -4,13 +4,6 @@
 
 DISK=/dev/nvme0n1
 
-soft_roce()
-{
-	modprobe rdma_rxe && modprobe ib_uverbs && modprobe dummy &&
-		ip link set dummy0 up && ip addr add 10.0.0.1/24 dev dummy0 &&
-		rdma link add rxe0 type rxe netdev dummy0 && wait_for 10 test -c /dev/infiniband/uverbs0
-}
-
 copied()
 {
 	status_is 0 && cmp -s "$OUT" "$DISK" &&
@@ -31,5 +24,4 @@ check "nvme-rdma: no such file" one_complaint no-such-file
 run nvme-rdma "$DISK" rxe0
 check "nvme-rdma: what arrived is what is on the disk" copied
 check "nvme-rdma: all memory went back" wait_for 30 nothing_quarantined
-rdma link delete rxe0
-rmmod rdma_rxe
+end_soft_roce
