@@ -311,6 +311,38 @@ TEST(programs_that_are_started)
 		free(blocks[i]);
 }
 
+/* A daemon closes all descriptors, and has others with their numbers then. */
+TEST(descriptors_are_closed)
+{
+	unsigned char *blocks[BLOCKS];
+	int pid;
+
+	make_blocks(blocks);
+	ASSERT_EQ(0, close_range(3, ~0u, 0));
+	for (int fd = 3; fd < 520; fd++)
+		ASSERT_EQ(fd, dup2(0, fd));
+	EXPECT_TRUE(are_whole(blocks));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		for (int fd = 3; fd < 520; fd++) {
+			if (close(fd))
+				_exit(1);
+		}
+		if (!are_whole(blocks))
+			_exit(2);
+		memset(blocks[0], 0x77, size_of(0));
+		free(blocks[0]);
+		_exit(0);
+	}
+	EXPECT_EQ(0, status_of(pid));
+	EXPECT_TRUE(are_whole(blocks));
+	/* On the device nothing new can be had, which is no harm. */
+	free(malloc(20 * MIB));
+	for (int i = 0; i < BLOCKS; i++)
+		free(blocks[i]);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "child"))
