@@ -9,14 +9,15 @@
  *              names                                        name.c
  *   map      mmap() and faults                              map.c
  *   relocate moving pages under their users                 relocate.c, compact.c
- *   pool     free and used superblocks of one NUMA node     pool.c, split.c, superblock.c
+ *   pool     free and used superblocks of one NUMA node     pool.c, split.c, superblock.c,
+ *                                                           superblock.h, number.c
  *              handing out, taking back                     take.c, reclaim.c
  *              sizes, filling and growing                   size.c, fill.c
  *              watermarks, the system's reclaim             level.c, shrink.c
  *   user     quotas                                         quota.c
  *   worker   fills, zeroes, rechecks quarantine             worker.c
  *   dmabuf   export, import; the heap's device              dmabuf.c, heap.c
- *   netlink  dumps, settings, events                        netlink.c, event.c
+ *   netlink  dumps, settings, events                        netlink*.c, event.c
  *   uring    io_uring's commands                            uring.c
  *
  * A page is in one state at a time (enum bm_state), and a pool's counters add up
@@ -63,43 +64,15 @@
 #include <linux/xarray.h>
 #include <uapi/linux/bitmem.h>
 
+#include "superblock.h"
+
 struct bm_name;
 struct dma_buf;
 struct io_uring_cmd;
 struct poll_table_struct;
 
-/* A superblock is what one PMD maps. */
-#define BM_SB_ORDER	(PMD_SHIFT - PAGE_SHIFT)
-#define BM_SB_PAGES	BIT(BM_SB_ORDER)
-#define BM_SB_SIZE	(PAGE_SIZE << BM_SB_ORDER)
-
 /* What BITMEM_INFO says that this module can do. */
 #define BM_FEATURES	(BITMEM_FEATURE_DMABUF | BITMEM_FEATURE_URING)
-
-enum bm_state {
-	BM_ZEROED,	/* free, may be handed out as it is */
-	BM_DIRTY,	/* free, to be zeroed first */
-	BM_ALLOCATED,	/* in a buffer */
-	BM_QUARANTINED,	/* left its buffer, but somebody else holds a reference */
-	BM_RETIRED,	/* hardware-poisoned */
-	BM_NR_STATES,
-};
-
-/* The states in which a page is free; they come first in enum bm_state. */
-#define BM_NR_FREE	2
-
-/*
- * Where a split superblock stands: in a bucket by how much of it is used, from
- * nearly empty to nearly full; idle, all of it being free; isolated, for
- * compaction; or nowhere, as it has no free page.
- */
-#define BM_NR_BUCKETS	8
-enum bm_place {
-	BM_IDLE = BM_NR_BUCKETS,
-	BM_ISOLATED,
-	BM_NR_PLACES,
-	BM_NOWHERE = BM_NR_PLACES,
-};
 
 /**
  * struct bm_pool - superblocks of one NUMA node
@@ -124,6 +97,8 @@ enum bm_place {
  * @ended: some did since the lock was taken
  * @compacting: compactions under way; single pages are not zeroed meanwhile
  * @packed: nothing was split since the last one: no split superblock is kept in spare
+ * @superblocks: all of them, by their number
+ * @next_number: the number of the next one
  * @split_pages: pages of split superblocks
  * @gathered: those of them that were put together from single pages
  * @reclaimable: pages that the system was told to be reclaimable
@@ -175,6 +150,8 @@ struct bm_pool {
 	bool ended;
 	unsigned int compacting;
 	bool packed;
+	struct rb_root superblocks;
+	u64 next_number;
 	unsigned long split_pages;
 	unsigned long gathered;
 	unsigned long reclaimable;
@@ -209,35 +186,6 @@ struct bm_pool {
 	wait_queue_head_t kick;
 	atomic_t kicks;
 	struct task_struct *worker;
-};
-
-/**
- * struct bm_split - a superblock taken apart into single pages
- * @link: in the pool's @splits, unless it is nowhere
- * @pool: where it belongs
- * @place: where it stands
- * @isolated: it stays isolated, whatever becomes of its pages
- * @work: for whoever isolated it
- * @gathered: put together from single pages
- * @free: free pages, zeroed and dirty, by their lru
- * @nr_free: their numbers
- * @nr_pages: pages in all, those in buffers and in quarantine too; not retired ones
- * @pages: all of them, in no order, with holes where one was retired
- *
- * Each page's private points here; its lowest bit says that the page is in a
- * buffer (see bm_page_allocated()). Guarded by the pool's lock.
- */
-struct bm_split {
-	struct list_head link;
-	struct bm_pool *pool;
-	enum bm_place place;
-	bool isolated;
-	struct list_head work;
-	bool gathered;
-	struct list_head free[BM_NR_FREE];
-	unsigned int nr_free[BM_NR_FREE];
-	unsigned int nr_pages;
-	struct page *pages[];
 };
 
 /*
@@ -471,37 +419,6 @@ static inline struct page *bm_buffer_page(const struct bm_buffer *buf, unsigned 
 	return slot->pages ? slot->pages[sub] : NULL;
 }
 
-/* Pages that a page of a pool stands for: a superblock's if it is whole, else one. */
-static inline unsigned long bm_page_count(struct page *page)
-{
-	return PageCompound(page) ? BM_SB_PAGES : 1;
-}
-
-/* In the private of a split superblock's page: it is in a buffer. */
-#define BM_PAGE_ALLOCATED	1ul
-
-static inline struct bm_split *bm_page_split(struct page *page)
-{
-	return (struct bm_split *)(READ_ONCE(page_private(page)) & ~BM_PAGE_ALLOCATED);
-}
-
-/*
- * Is a page of a split superblock in a buffer, neither free nor in quarantine? It
- * stays so while the pool's lock is held, or for whoever has its buffer's change
- * lock; to others it is a hint.
- */
-static inline bool bm_page_allocated(struct page *page)
-{
-	return READ_ONCE(page_private(page)) & BM_PAGE_ALLOCATED;
-}
-
-static inline struct bm_pool *bm_page_pool(struct page *page)
-{
-	if (PageCompound(page))
-		return (struct bm_pool *)page_private(page);
-	return bm_page_split(page)->pool;
-}
-
 /* file.c */
 extern const struct file_operations bm_fops;
 struct bm_file *bm_file_new(void);
@@ -598,6 +515,7 @@ unsigned long bm_pool_capacity(const struct bm_pool *pool);
 void bm_pool_move(struct bm_pool *pool, unsigned long npages, enum bm_state from,
 		  enum bm_state to);
 void bm_pool_add_free(struct bm_pool *pool, struct page *page, enum bm_state state);
+void bm_pool_add_whole(struct bm_pool *pool, struct page *head, u64 number);
 struct page *bm_pool_pop_whole(struct bm_pool *pool, enum bm_state state);
 struct page *bm_pool_pop_either(struct bm_pool *pool, enum bm_state *state);
 void bm_pool_begin(struct bm_pool *pool);
@@ -606,20 +524,6 @@ void bm_pool_end(struct bm_pool *pool);
 /* size.c */
 int bm_pools_set_sizes(const struct bm_params *params);
 int bm_pool_set(struct bm_pool *pool, const struct bm_settings *set);
-
-/* split.c */
-int bm_pool_convert(struct bm_pool *pool);
-int bm_pool_join(struct bm_pool *pool);
-int bm_pool_gather(struct bm_pool *pool, gfp_t effort);
-struct bm_split *bm_pool_isolate(struct bm_pool *pool);
-bool bm_pool_putback(struct bm_pool *pool, struct bm_split *split);
-/* … with the pool's lock held */
-bool bm_pool_idle_splits(struct bm_pool *pool, unsigned int n);
-struct bm_split *bm_pool_pop_idle(struct bm_pool *pool);
-struct page *bm_pool_pop_page(struct bm_pool *pool, struct bm_split *split, enum bm_state state);
-struct page *bm_pool_pop_single(struct bm_pool *pool, enum bm_state *state, bool exact);
-void bm_split_add_free(struct bm_split *split, struct page *page, enum bm_state state);
-void bm_split_retire(struct bm_split *split, struct page *page);
 
 /* level.c */
 unsigned int bm_level_generation(void);
@@ -665,29 +569,6 @@ void bm_batch_init(struct bm_batch *batch, enum bm_state from);
 void bm_batch_add(struct bm_batch *batch, struct page *page);
 void bm_batch_flush(struct bm_batch *batch);
 bool bm_quarantine_recheck(struct bm_pool *pool);
-
-/*
- * superblock.c: what is done to get memory from the system. Nobody is ever killed
- * for it. SPARE takes what lies about, SOME is worth a little work, ALL is worth
- * whatever is not in use.
- */
-#define BM_EFFORT_SPARE	0
-#define BM_EFFORT_SOME	(__GFP_RECLAIM | __GFP_NORETRY)
-#define BM_EFFORT_ALL	(__GFP_RECLAIM | __GFP_RETRY_MAYFAIL)
-struct page *bm_whole_alloc(struct bm_pool *pool, gfp_t effort);
-struct bm_split *bm_split_new(struct bm_pool *pool);
-bool bm_split_fill(struct bm_split *split);
-bool bm_split_gather(struct bm_split *split, gfp_t effort);
-void bm_split_free(struct bm_split *split);
-bool bm_split_free_block(struct bm_split *split);
-void bm_split_lose_page(struct bm_split *split);
-void bm_page_release(struct page *page);
-bool bm_page_claim(struct page *page);
-bool bm_page_poisoned(struct page *page);
-void bm_page_set_owner(struct page *page, void *owner);
-void bm_page_set_allocated(struct page *page, bool allocated);
-void bm_page_zero(struct page *page);
-void bm_page_zero_aside(struct page *page);
 
 /* worker.c */
 int bm_worker_start(struct bm_pool *pool);

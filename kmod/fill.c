@@ -118,8 +118,7 @@ static bool bm_fill_add(struct bm_pool *pool, struct bm_fill *fill)
 	if (head) {
 		fill->gathering = false;
 		bm_pool_lock(pool);
-		pool->pages[BM_ZEROED] += BM_SB_PAGES;
-		bm_pool_add_free(pool, head, BM_ZEROED);
+		bm_pool_add_whole(pool, head, pool->next_number++);
 		bm_pool_unlock(pool);
 		return true;
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The generic netlink family: its commands but for the dump of buffers.
+ * The generic netlink family: its commands for pools, and what they all have in common.
  *
  * Figures of pools are as public as /proc/meminfo. What is other people's, and all
  * settings, want CAP_SYS_ADMIN: of the process that opened the socket and of the
@@ -26,11 +26,12 @@
 
 /* --- who asks --- */
 
-static int bm_nl_admin(struct sk_buff *skb, struct genl_info *info)
+/* Whether @skb comes from who may see and do all: 0, or -EPERM and the reason in words. */
+int bm_nl_admin(struct sk_buff *skb, struct netlink_ext_ack *extack)
 {
 	if (netlink_capable(skb, CAP_SYS_ADMIN))
 		return 0;
-	NL_SET_ERR_MSG(info->extack, "CAP_SYS_ADMIN is missing");
+	NL_SET_ERR_MSG(extack, "CAP_SYS_ADMIN is missing");
 	return -EPERM;
 }
 
@@ -280,7 +281,7 @@ static int bm_nl_pool_set(struct sk_buff *skb, struct genl_info *info)
 	unsigned int n = 0;
 	int ret;
 
-	ret = bm_nl_admin(skb, info);
+	ret = bm_nl_admin(skb, info->extack);
 	if (ret)
 		return ret;
 	pool = bm_nl_pool(info);
@@ -299,95 +300,6 @@ static int bm_nl_pool_set(struct sk_buff *skb, struct genl_info *info)
 	ret = bm_pool_set(pool, &set);
 	if (ret)
 		bm_nl_explain(info, pool);
-	return ret;
-}
-
-/* --- quotas --- */
-
-/**
- * struct bm_quota_dump - a dump of quotas under way
- * @viewer: for whom
- * @uid: the user shown last
- * @started: there is one
- */
-struct bm_quota_dump {
-	struct bm_viewer viewer;
-	kuid_t uid;
-	bool started;
-};
-
-static int bm_nl_quota_start(struct netlink_callback *cb)
-{
-	struct bm_quota_dump *dump = (struct bm_quota_dump *)cb->ctx;
-
-	BUILD_BUG_ON(sizeof(*dump) > sizeof(cb->ctx));
-	return bm_viewer_init(&dump->viewer, cb);
-}
-
-static int bm_put_quota(struct sk_buff *skb, struct netlink_callback *cb, kuid_t uid, u64 bytes,
-			u64 limit)
-{
-	struct user_namespace *ns = sk_user_ns(NETLINK_CB(cb->skb).sk);
-	void *hdr = bm_dump_put(skb, cb, BITMEM_NL_CMD_QUOTA_GET);
-	int err;
-
-	if (!hdr)
-		return -EMSGSIZE;
-	err = nla_put_u32(skb, BITMEM_A_QUOTA_UID, from_kuid_munged(ns, uid)) ?:
-	      nla_put_u64_64bit(skb, BITMEM_A_QUOTA_LIMIT, limit, BITMEM_A_QUOTA_PAD) ?:
-	      nla_put_u64_64bit(skb, BITMEM_A_QUOTA_BYTES, bytes, BITMEM_A_QUOTA_PAD);
-	if (err) {
-		genlmsg_cancel(skb, hdr);
-		return err;
-	}
-	genlmsg_end(skb, hdr);
-	return 0;
-}
-
-static int bm_nl_quota_dump(struct sk_buff *skb, struct netlink_callback *cb)
-{
-	struct bm_quota_dump *dump = (struct bm_quota_dump *)cb->ctx;
-	kuid_t uid = dump->uid;
-	u64 bytes, limit;
-	int err = 0;
-
-	while (!bm_quota_next(&uid, !dump->started, &bytes, &limit)) {
-		if (bm_viewer_sees(&dump->viewer, uid))
-			err = bm_put_quota(skb, cb, uid, bytes, limit);
-		if (err)
-			break;
-		dump->uid = uid;
-		dump->started = true;
-		cond_resched();
-	}
-	return err && !skb->len ? err : skb->len;
-}
-
-static int bm_nl_quota_set(struct sk_buff *skb, struct genl_info *info)
-{
-	struct nlattr *attr = info->attrs[BITMEM_A_QUOTA_UID];
-	kuid_t uid;
-	int ret;
-
-	ret = bm_nl_admin(skb, info);
-	if (ret)
-		return ret;
-	if (GENL_REQ_ATTR_CHECK(info, BITMEM_A_QUOTA_UID)) {
-		NL_SET_ERR_MSG(info->extack, "uid is missing");
-		return -EINVAL;
-	}
-	if (GENL_REQ_ATTR_CHECK(info, BITMEM_A_QUOTA_LIMIT)) {
-		NL_SET_ERR_MSG(info->extack, "limit is missing");
-		return -EINVAL;
-	}
-	uid = make_kuid(sk_user_ns(NETLINK_CB(skb).sk), nla_get_u32(attr));
-	if (!uid_valid(uid)) {
-		bm_refuse(info->extack, attr, "uid: no such user here", nla_get_u32(attr));
-		return -EINVAL;
-	}
-	ret = bm_quota_set(uid, nla_get_u64(info->attrs[BITMEM_A_QUOTA_LIMIT]));
-	if (ret)
-		bm_refuse(info->extack, attr, "uid: no memory to note a quota", nla_get_u32(attr));
 	return ret;
 }
 
@@ -412,11 +324,6 @@ static const struct nla_policy bm_pool_set_policy[] = {
 	[BITMEM_A_POOL_LOW]		= BM_POLICY_SETTING,
 	[BITMEM_A_POOL_HIGH]		= BM_POLICY_SETTING,
 	[BITMEM_A_POOL_EMERGENCY]	= BM_POLICY_SETTING,
-};
-
-static const struct nla_policy bm_quota_set_policy[] = {
-	[BITMEM_A_QUOTA_UID]		= { .type = NLA_U32 },
-	[BITMEM_A_QUOTA_LIMIT]		= { .type = NLA_U64 },
 };
 
 /* A command without a policy takes no attributes: the core sees to that. */
@@ -449,6 +356,12 @@ static const struct genl_ops bm_nl_ops[] = {
 		.doit		= bm_nl_quota_set,
 		.policy		= bm_quota_set_policy,
 		.maxattr	= ARRAY_SIZE(bm_quota_set_policy) - 1,
+	}, {
+		.cmd		= BITMEM_NL_CMD_SUPERBLOCK_GET,
+		.start		= bm_nl_superblock_start,
+		.dumpit		= bm_nl_superblock_dump,
+		.policy		= bm_superblock_policy,
+		.maxattr	= ARRAY_SIZE(bm_superblock_policy) - 1,
 	},
 };
 

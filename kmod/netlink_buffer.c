@@ -120,28 +120,37 @@ static int bm_put_spread(struct sk_buff *skb, const struct bm_buffer *buf)
 	return err;
 }
 
-static int bm_put_texts(struct sk_buff *skb, struct bm_buffer *buf)
+/* What says whose a buffer is: the file that it is charged to. */
+int bm_nl_put_file(struct sk_buff *skb, struct netlink_callback *cb, const struct bm_file *file)
+{
+	struct user_namespace *ns = sk_user_ns(NETLINK_CB(cb->skb).sk);
+
+	return bm_put_u64(skb, BITMEM_A_BUFFER_FILE, file->serial) ?:
+	       nla_put_u32(skb, BITMEM_A_BUFFER_UID, from_kuid_munged(ns, file->user->uid)) ?:
+	       bm_put_owner(skb, file) ?:
+	       bm_put_flag(skb, BITMEM_A_BUFFER_CLOSED, READ_ONCE(file->closed));
+}
+
+/* What says which one it is: its offset, and its tag. */
+int bm_nl_put_which(struct sk_buff *skb, const struct bm_buffer *buf)
+{
+	return bm_put_u64(skb, BITMEM_A_BUFFER_OFFSET, buf->offset) ?:
+	       (buf->tag[0] ? nla_put_string(skb, BITMEM_A_BUFFER_TAG, buf->tag) : 0);
+}
+
+static int bm_put_name(struct sk_buff *skb, struct bm_buffer *buf)
 {
 	char name[BITMEM_NAME_LEN];
-	int err = 0;
 
-	if (buf->tag[0])
-		err = nla_put_string(skb, BITMEM_A_BUFFER_TAG, buf->tag);
-	if (!err && bm_name_copy(buf, name))
-		err = nla_put_string(skb, BITMEM_A_BUFFER_NAME, name);
-	return err;
+	return bm_name_copy(buf, name) ? nla_put_string(skb, BITMEM_A_BUFFER_NAME, name) : 0;
 }
 
 static int bm_put_buffer(struct sk_buff *skb, struct netlink_callback *cb, struct bm_buffer *buf)
 {
-	struct user_namespace *ns = sk_user_ns(NETLINK_CB(cb->skb).sk);
-	const struct bm_file *file = buf->file;
 	u64 resident = (u64)READ_ONCE(buf->resident) << PAGE_SHIFT;
 
-	return bm_put_u64(skb, BITMEM_A_BUFFER_FILE, file->serial) ?:
-	       bm_put_u64(skb, BITMEM_A_BUFFER_OFFSET, buf->offset) ?:
-	       nla_put_u32(skb, BITMEM_A_BUFFER_UID, from_kuid_munged(ns, file->user->uid)) ?:
-	       bm_put_owner(skb, file) ?:
+	return bm_nl_put_file(skb, cb, buf->file) ?:
+	       bm_nl_put_which(skb, buf) ?:
 	       bm_put_ids(skb, buf) ?:
 	       nla_put_u32(skb, BITMEM_A_BUFFER_MAPPINGS, atomic_read(&buf->mappings)) ?:
 	       nla_put_u32(skb, BITMEM_A_BUFFER_EXPORTS, atomic_read(&buf->exports)) ?:
@@ -150,10 +159,9 @@ static int bm_put_buffer(struct sk_buff *skb, struct netlink_callback *cb, struc
 	       bm_put_u64(skb, BITMEM_A_BUFFER_AGE_NS,
 			  ktime_to_ns(ktime_sub(ktime_get(), buf->created))) ?:
 	       bm_put_spread(skb, buf) ?:
-	       bm_put_texts(skb, buf) ?:
+	       bm_put_name(skb, buf) ?:
 	       bm_put_flag(skb, BITMEM_A_BUFFER_ANON, buf->anon) ?:
-	       bm_put_flag(skb, BITMEM_A_BUFFER_FIXED, READ_ONCE(buf->fixed)) ?:
-	       bm_put_flag(skb, BITMEM_A_BUFFER_CLOSED, READ_ONCE(file->closed));
+	       bm_put_flag(skb, BITMEM_A_BUFFER_FIXED, READ_ONCE(buf->fixed));
 }
 
 /* One message, or -EMSGSIZE and nothing. */

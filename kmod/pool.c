@@ -91,9 +91,18 @@ void bm_pool_add_free(struct bm_pool *pool, struct page *page, enum bm_state sta
 		/* Zeroed last in first out: what was just zeroed may still be cached. */
 		list_add(&page->lru, &pool->whole[state]);
 		pool->nr_whole[state]++;
+		bm_page_superblock(page)->busy = false;
 	} else {
 		bm_split_add_free(bm_page_split(page), page, state);
 	}
+}
+
+/* Enters a new whole superblock, which is zeroed, as @number. */
+void bm_pool_add_whole(struct bm_pool *pool, struct page *head, u64 number)
+{
+	bm_superblock_enter(bm_page_superblock(head), number);
+	pool->pages[BM_ZEROED] += BM_SB_PAGES;
+	bm_pool_add_free(pool, head, BM_ZEROED);
 }
 
 /* Takes a whole superblock off a free list, or NULL. Counters are the caller's. */
@@ -106,6 +115,7 @@ struct page *bm_pool_pop_whole(struct bm_pool *pool, enum bm_state state)
 	if (head) {
 		list_del(&head->lru);
 		pool->nr_whole[state]--;
+		bm_page_superblock(head)->busy = true;
 	}
 	return head;
 }
@@ -128,8 +138,10 @@ void bm_pool_retire(struct bm_pool *pool, struct page *page, enum bm_state from)
 
 	pr_warn("node %d: %lu pages retired: hardware poison\n", pool->node, npages);
 	bm_pool_lock(pool);
-	if (!PageCompound(page))
-		bm_split_retire(bm_page_split(page), page);
+	if (PageCompound(page))
+		bm_page_move(page, from, BM_RETIRED);
+	else
+		bm_split_retire(bm_page_split(page), page, from);
 	list_add(&page->lru, &pool->retired);
 	bm_pool_move(pool, npages, from, BM_RETIRED);
 	pool->news.retired += npages;
@@ -265,17 +277,24 @@ static void bm_pool_init(unsigned int width, int node)
 		INIT_LIST_HEAD(&pool->whole[i]);
 	for (i = 0; i < BM_NR_PLACES; i++)
 		INIT_LIST_HEAD(&pool->splits[i]);
+	pool->superblocks = RB_ROOT;
 	INIT_LIST_HEAD(&pool->quarantine);
 	INIT_LIST_HEAD(&pool->retired);
 	init_waitqueue_head(&pool->wait);
 	init_waitqueue_head(&pool->kick);
 }
 
-static void bm_pool_release(struct page *page)
+/* Takes a page or whole superblock out of a pool that ends; the system gets it if @have. */
+static void bm_pool_release(struct page *page, bool have)
 {
-	list_del(&page->lru);
-	if (!bm_page_poisoned(page))
+	struct bm_superblock *whole = PageCompound(page) ? bm_page_superblock(page) : NULL;
+
+	list_del_init(&page->lru);
+	if (have)
 		bm_page_release(page);
+	else
+		bm_page_set_owner(page, NULL);
+	kfree(whole);
 	cond_resched();
 }
 
@@ -292,15 +311,15 @@ static void bm_pool_exit(struct bm_pool *pool)
 
 	list_for_each_entry_safe(page, next, &pool->quarantine, lru) {
 		split = PageCompound(page) ? NULL : bm_page_split(page);
-		bm_pool_release(page);
+		bm_pool_release(page, !bm_page_poisoned(page));
 		if (split)
 			bm_split_lose_page(split);
 	}
 	list_for_each_entry_safe(page, next, &pool->retired, lru)
-		list_del_init(&page->lru);
+		bm_pool_release(page, false);
 	for (i = 0; i < BM_NR_FREE; i++) {
 		list_for_each_entry_safe(page, next, &pool->whole[i], lru)
-			bm_pool_release(page);
+			bm_pool_release(page, !bm_page_poisoned(page));
 	}
 	for (i = 0; i < BM_NR_PLACES; i++) {
 		list_for_each_entry_safe(split, next_split, &pool->splits[i], link) {

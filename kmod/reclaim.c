@@ -27,13 +27,6 @@ void bm_batch_init(struct bm_batch *batch, enum bm_state from)
 	INIT_LIST_HEAD(&batch->busy);
 }
 
-/* A page is in no buffer any more. With the pool's lock held. */
-static void bm_page_leave(struct page *page)
-{
-	if (!PageCompound(page))
-		bm_page_set_allocated(page, false);
-}
-
 /* Puts everything collected on the pool's lists, and empties the batch. */
 void bm_batch_flush(struct bm_batch *batch)
 {
@@ -50,11 +43,11 @@ void bm_batch_flush(struct bm_batch *batch)
 	list_for_each_entry_safe(page, next, &batch->claimed, lru) {
 		list_del(&page->lru);
 		claimed += bm_page_count(page);
-		bm_page_leave(page);
+		bm_page_move(page, batch->from, batch->to);
 		bm_pool_add_free(pool, page, batch->to);
 	}
 	list_for_each_entry(page, &batch->busy, lru)
-		bm_page_leave(page);
+		bm_page_move(page, batch->from, BM_QUARANTINED);
 	list_splice_init(&batch->busy, &pool->quarantine);
 	bm_pool_move(pool, claimed, batch->from, batch->to);
 	bm_pool_move(pool, busy, batch->from, BM_QUARANTINED);

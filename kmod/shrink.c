@@ -71,11 +71,13 @@ static void bm_surplus_add(struct bm_pool *pool, struct bm_surplus *surplus)
 	if (bm_page_poisoned(head)) {
 		/* Not to be given back to the system. */
 		list_add(&head->lru, &pool->retired);
+		bm_page_move(head, state, BM_RETIRED);
 		bm_pool_move(pool, BM_SB_PAGES, state, BM_RETIRED);
 		pool->news.retired += BM_SB_PAGES;
 		return;
 	}
 	list_add(&head->lru, &surplus->whole);
+	bm_superblock_leave(bm_page_superblock(head));
 	pool->pages[state] -= BM_SB_PAGES;
 	surplus->superblocks++;
 	surplus->pages += BM_SB_PAGES;
@@ -113,7 +115,7 @@ static void bm_surplus_free(struct bm_surplus *surplus)
 
 	list_for_each_entry_safe(page, next, &surplus->whole, lru) {
 		list_del(&page->lru);
-		bm_page_release(page);
+		bm_whole_release(page);
 	}
 	list_for_each_entry_safe(split, next_split, &surplus->splits, link)
 		bm_split_free(split);

@@ -7,7 +7,8 @@
  * buffer's own under its lock.
  *
  * A single page's index says where in the offset space it is mapped, so that
- * compaction finds its buffer. A whole superblock's stays 0.
+ * compaction finds its buffer. A whole superblock's stays 0: its struct bm_superblock
+ * says which buffer has it.
  */
 #include <linux/bitmap.h>
 #include <linux/pagemap.h>
@@ -116,6 +117,7 @@ int bm_slot_take(const struct bm_buffer *buf, unsigned long i, struct bm_source 
 		if (IS_ERR(page))
 			return PTR_ERR(page);
 		if (page) {
+			WRITE_ONCE(bm_page_superblock(page)->offset, buf->offset);
 			fresh->head = page;
 			return 0;
 		}

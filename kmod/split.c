@@ -44,7 +44,7 @@ static enum bm_place bm_split_where(const struct bm_split *split)
 /* Takes a split superblock from where it stands, before its free pages change. */
 static void bm_split_lift(struct bm_split *split)
 {
-	struct bm_pool *pool = split->pool;
+	struct bm_pool *pool = split->base.pool;
 
 	lockdep_assert_held(&pool->lock);
 	list_del_init(&split->link);
@@ -58,9 +58,10 @@ static void bm_split_lift(struct bm_split *split)
 /* Puts it where it belongs now; away, if it has lost its last page. */
 static void bm_split_place(struct bm_split *split)
 {
-	struct bm_pool *pool = split->pool;
+	struct bm_pool *pool = split->base.pool;
 
 	if (!split->nr_pages && !split->isolated) {
+		bm_superblock_leave(&split->base);
 		kfree(split);
 		return;
 	}
@@ -108,7 +109,7 @@ static struct page *bm_split_pop(struct bm_split *split, enum bm_state *state, b
 {
 	if (!exact && !split->nr_free[*state])
 		*state = *state == BM_ZEROED ? BM_DIRTY : BM_ZEROED;
-	return bm_pool_pop_page(split->pool, split, *state);
+	return bm_pool_pop_page(split->base.pool, split, *state);
 }
 
 /*
@@ -140,8 +141,8 @@ struct page *bm_pool_pop_single(struct bm_pool *pool, enum bm_state *state, bool
 	return NULL;
 }
 
-/* Forgets a page that is on no list. */
-static void bm_split_forget(struct bm_split *split, struct page *page)
+/* Forgets a page that was in state @from and is on no list. */
+static void bm_split_forget(struct bm_split *split, struct page *page, enum bm_state from)
 {
 	unsigned long i;
 
@@ -150,23 +151,24 @@ static void bm_split_forget(struct bm_split *split, struct page *page)
 			WRITE_ONCE(split->pages[i], NULL);
 	}
 	split->nr_pages--;
-	split->pool->split_pages--;
-	split->pool->gathered -= split->gathered;
+	split->base.pages[from]--;
+	split->base.pool->split_pages--;
+	split->base.pool->gathered -= split->gathered;
 	bm_page_set_owner(page, NULL);
 }
 
 /* A page that is on no list will never be free again; perhaps @split is gone with it. */
-void bm_split_retire(struct bm_split *split, struct page *page)
+void bm_split_retire(struct bm_split *split, struct page *page, enum bm_state from)
 {
 	bm_split_lift(split);
-	bm_split_forget(split, page);
+	bm_split_forget(split, page, from);
 	bm_split_place(split);
 }
 
 /* Retires the poisoned ones among the pages of a superblock that is all free and on no list. */
 static void bm_split_sift(struct bm_split *split)
 {
-	struct bm_pool *pool = split->pool;
+	struct bm_pool *pool = split->base.pool;
 	struct page *page, *next;
 	int state;
 
@@ -176,16 +178,17 @@ static void bm_split_sift(struct bm_split *split)
 				continue;
 			list_move(&page->lru, &pool->retired);
 			split->nr_free[state]--;
-			bm_split_forget(split, page);
+			bm_split_forget(split, page, state);
 			bm_pool_move(pool, 1, state, BM_RETIRED);
 			pool->news.retired++;
 		}
 	}
 }
 
-/* Enters a new split superblock, whose pages are zeroed and not counted yet. */
-static void bm_pool_enter(struct bm_pool *pool, struct bm_split *split)
+/* Enters a new split superblock as @number; its pages are zeroed and not counted yet. */
+static void bm_pool_enter(struct bm_pool *pool, struct bm_split *split, u64 number)
 {
+	bm_superblock_enter(&split->base, number);
 	pool->pages[BM_ZEROED] += split->nr_pages;
 	pool->split_pages += split->nr_pages;
 	pool->gathered += split->gathered ? split->nr_pages : 0;
@@ -195,6 +198,7 @@ static void bm_pool_enter(struct bm_pool *pool, struct bm_split *split)
 /* Counts a split superblock out that is all free and on no list. */
 static void bm_pool_leave(struct bm_pool *pool, struct bm_split *split)
 {
+	bm_superblock_leave(&split->base);
 	pool->pages[BM_ZEROED] -= split->nr_free[BM_ZEROED];
 	pool->pages[BM_DIRTY] -= split->nr_free[BM_DIRTY];
 	pool->split_pages -= split->nr_pages;
@@ -274,6 +278,7 @@ static bool bm_pool_has_singles(struct bm_pool *pool)
 int bm_pool_convert(struct bm_pool *pool)
 {
 	struct bm_split *split = bm_split_new(pool);
+	struct bm_superblock *whole;
 	struct page *head = NULL;
 	enum bm_state state;
 	bool used = false;
@@ -286,6 +291,7 @@ int bm_pool_convert(struct bm_pool *pool)
 	if (!head)
 		goto out;
 
+	whole = bm_page_superblock(head);
 	if (bm_split_fill(split)) {
 		bm_page_release(head);
 	} else {
@@ -299,11 +305,13 @@ int bm_pool_convert(struct bm_pool *pool)
 	used = split->nr_pages;
 	bm_pool_lock(pool);
 	pool->pages[state] -= BM_SB_PAGES;
+	bm_superblock_leave(whole);
 	pool->packed = false;
 	if (used)
-		bm_pool_enter(pool, split);
+		bm_pool_enter(pool, split, whole->number);
 	bm_pool_end(pool);
 	bm_pool_unlock(pool);
+	kfree(whole);
 	bm_worker_kick(pool);
 out:
 	mutex_unlock(&pool->convert);
@@ -316,8 +324,7 @@ out:
 static void bm_pool_join_done(struct bm_pool *pool, struct bm_split *split, struct page *head)
 {
 	bm_pool_leave(pool, split);
-	pool->pages[BM_ZEROED] += BM_SB_PAGES;
-	bm_pool_add_free(pool, head, BM_ZEROED);
+	bm_pool_add_whole(pool, head, split->base.number);
 	pool->join_delay = 0;
 }
 
@@ -331,12 +338,13 @@ static void bm_pool_join_failed(struct bm_pool *pool, struct bm_split *split, bo
 	/* Also if the split one is lost: the next one would go the same way. */
 	pool->join_delay = clamp(2 * pool->join_delay, BM_JOIN_MIN, BM_JOIN_MAX);
 	WRITE_ONCE(pool->join_at, jiffies + pool->join_delay);
+	split->base.busy = false;
 	if (freed)
 		bm_pool_leave(pool, split);
 	else
 		bm_split_place(split);
 	if (other)
-		bm_pool_enter(pool, other);
+		bm_pool_enter(pool, other, split->base.number);
 }
 
 /* A split superblock of single pages from anywhere on the node, all of them; or NULL. */
@@ -375,6 +383,7 @@ int bm_pool_join(struct bm_pool *pool)
 		ret = -ENOMEM;
 	if (pool->nr_idle && !time_before(jiffies, pool->join_at)) {
 		split = bm_pool_lift_idle(pool);
+		split->base.busy = true;
 		bm_pool_begin(pool);
 	}
 	bm_pool_unlock(pool);
@@ -416,7 +425,7 @@ int bm_pool_gather(struct bm_pool *pool, gfp_t effort)
 	if (!split)
 		return -ENOMEM;
 	bm_pool_lock(pool);
-	bm_pool_enter(pool, split);
+	bm_pool_enter(pool, split, pool->next_number++);
 	bm_pool_unlock(pool);
 	return 0;
 }

@@ -26,36 +26,59 @@
 /* To be completed by an effort. */
 #define BM_GFP	((GFP_KERNEL & ~__GFP_RECLAIM) | __GFP_ZERO | __GFP_THISNODE | __GFP_NOWARN)
 
-/* @owner is the pool of a whole superblock, or the split one that the page is part of. */
-void bm_page_set_owner(struct page *page, void *owner)
+/* @owner is what a page is part of, or NULL. */
+void bm_page_set_owner(struct page *page, struct bm_superblock *owner)
 {
 	WRITE_ONCE(page_private(page), (unsigned long)owner);
 }
 
-/* Notes whether a page of a split superblock is in a buffer. With the pool's lock held. */
-void bm_page_set_allocated(struct page *page, bool allocated)
-{
-	unsigned long owner = (unsigned long)bm_page_split(page);
-
-	WRITE_ONCE(page_private(page), owner | (allocated ? BM_PAGE_ALLOCATED : 0));
-}
-
-static void bm_page_adopt(struct page *page, void *owner)
+static void bm_page_adopt(struct page *page, struct bm_superblock *owner)
 {
 	/* The core compares the index when it decides on mapping by PMD. */
 	page_folio(page)->index = 0;
 	bm_page_set_owner(page, owner);
 }
 
-/* A zeroed whole superblock, or NULL. */
+/*
+ * Notes that a page or whole superblock changes its state, and that it is in no buffer when
+ * it leaves one. With the pool's lock held; the pool's own counters are the caller's.
+ */
+void bm_page_move(struct page *page, enum bm_state from, enum bm_state to)
+{
+	struct bm_superblock *sb = bm_page_superblock(page);
+
+	lockdep_assert_held(&sb->pool->lock);
+	sb->pages[from] -= bm_page_count(page);
+	sb->pages[to] += bm_page_count(page);
+	if (!sb->split) {
+		sb->busy = false;
+		if (from == BM_ALLOCATED)
+			WRITE_ONCE(sb->offset, 0);
+		return;
+	}
+	if (from == BM_ALLOCATED)
+		WRITE_ONCE(page_folio(page)->index, 0);
+	WRITE_ONCE(page_private(page),
+		   (unsigned long)sb | (to == BM_ALLOCATED ? BM_PAGE_ALLOCATED : 0));
+}
+
+/* A zeroed whole superblock that no pool counts yet, or NULL. */
 struct page *bm_whole_alloc(struct bm_pool *pool, gfp_t effort)
 {
-	struct page *head = alloc_pages_node(pool->node,
-					     BM_GFP | pool->zone | __GFP_COMP | effort,
-					     BM_SB_ORDER);
+	gfp_t gfp = BM_GFP | effort;
+	struct bm_superblock *sb = kmalloc_node(sizeof(*sb), gfp & ~__GFP_THISNODE, pool->node);
+	struct page *head;
 
-	if (head)
-		bm_page_adopt(head, pool);
+	if (!sb)
+		return NULL;
+	head = alloc_pages_node(pool->node, gfp | pool->zone | __GFP_COMP, BM_SB_ORDER);
+	if (!head) {
+		kfree(sb);
+		return NULL;
+	}
+	sb->pool = pool;
+	sb->pages[BM_ZEROED] = BM_SB_PAGES;
+	bm_page_adopt(head, sb);
 	return head;
 }
 
@@ -66,11 +89,21 @@ void bm_page_release(struct page *page)
 	put_page(page);
 }
 
+/* The same for a whole superblock that its pool does not know any more. */
+void bm_whole_release(struct page *head)
+{
+	struct bm_superblock *sb = bm_page_superblock(head);
+
+	bm_page_release(head);
+	kfree(sb);
+}
+
 static void bm_split_add(struct bm_split *split, struct page *page)
 {
-	bm_page_adopt(page, split);
+	bm_page_adopt(page, &split->base);
 	list_add_tail(&page->lru, &split->free[BM_ZEROED]);
 	split->nr_free[BM_ZEROED]++;
+	split->base.pages[BM_ZEROED]++;
 	split->pages[split->nr_pages++] = page;
 }
 
@@ -85,7 +118,8 @@ struct bm_split *bm_split_new(struct bm_pool *pool)
 	INIT_LIST_HEAD(&split->link);
 	INIT_LIST_HEAD(&split->free[BM_ZEROED]);
 	INIT_LIST_HEAD(&split->free[BM_DIRTY]);
-	split->pool = pool;
+	split->base.pool = pool;
+	split->base.split = true;
 	split->place = BM_NOWHERE;
 	return split;
 }
@@ -93,7 +127,7 @@ struct bm_split *bm_split_new(struct bm_pool *pool)
 /* Fills an empty split superblock with neighbouring zeroed pages. */
 bool bm_split_fill(struct bm_split *split)
 {
-	struct bm_pool *pool = split->pool;
+	struct bm_pool *pool = split->base.pool;
 	struct page *page = alloc_pages_node(pool->node, BM_GFP | pool->zone | BM_EFFORT_SOME,
 					     BM_SB_ORDER);
 	unsigned long i;
@@ -109,7 +143,7 @@ bool bm_split_fill(struct bm_split *split)
 /* Fills it with zeroed pages from anywhere on the node. True if there was one at least. */
 bool bm_split_gather(struct bm_split *split, gfp_t effort)
 {
-	struct bm_pool *pool = split->pool;
+	struct bm_pool *pool = split->base.pool;
 
 	split->gathered = true;
 	while (split->nr_pages < BM_SB_PAGES) {

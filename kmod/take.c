@@ -256,9 +256,8 @@ static bool bm_pool_hand_out(struct bm_pool *pool, struct page *page, enum bm_st
 	unsigned long npages = bm_page_count(page);
 
 	bm_pool_move(pool, npages, state, BM_ALLOCATED);
+	bm_page_move(page, state, BM_ALLOCATED);
 	pool->reserved -= npages;
-	if (!PageCompound(page))
-		bm_page_set_allocated(page, true);
 	bm_pool_unlock(pool);
 	if (!bm_page_poisoned(page))
 		return true;

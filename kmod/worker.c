@@ -127,6 +127,7 @@ static bool bm_zero_step(struct bm_pool *pool, struct bm_worker *w)
 	bm_pool_lock(pool);
 	list_for_each_entry_safe(page, next, &list, lru) {
 		list_del(&page->lru);
+		bm_page_move(page, BM_DIRTY, BM_ZEROED);
 		bm_pool_add_free(pool, page, BM_ZEROED);
 	}
 	bm_pool_move(pool, zeroed, BM_DIRTY, BM_ZEROED);

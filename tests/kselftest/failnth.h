@@ -63,6 +63,7 @@ struct sequence {
 	X(dmabuf_mmap) X(dmabuf_sync) X(heap) X(netlink_info)		\
 	X(netlink_pool_get) X(netlink_pool_dump) X(netlink_pool_set)	\
 	X(netlink_buffer_dump) X(netlink_quota_dump)			\
+	X(netlink_superblock_dump)					\
 	X(netlink_quota_set) X(uring_alloc) X(uring_free)		\
 	X(uring_commit) X(uring_decommit) X(life) X(life_shared)	\
 	X(life_pinned)

@@ -63,6 +63,11 @@ static int run_netlink_quota_dump(struct scene *scene)
 	return bn_dump(&scene->nl, BITMEM_NL_CMD_QUOTA_GET, ignore, NULL);
 }
 
+static int run_netlink_superblock_dump(struct scene *scene)
+{
+	return bn_dump(&scene->nl, BITMEM_NL_CMD_SUPERBLOCK_GET, ignore, NULL);
+}
+
 /* Of a user that nobody is. */
 static int set_quota(struct scene *scene, uint64_t limit)
 {
@@ -176,6 +181,7 @@ DEFINE(netlink_pool_dump, with_netlink);
 DEFINE(netlink_pool_set, with_netlink);
 DEFINE(netlink_buffer_dump, with_netlink);
 DEFINE(netlink_quota_dump, with_netlink);
+DEFINE(netlink_superblock_dump, with_netlink);
 DEFINE(netlink_quota_set, with_netlink);
 DEFINE(uring_alloc, with_file_and_ring);
 DEFINE(uring_free, with_mapping_and_ring);

@@ -45,6 +45,11 @@
  * @BITMEM_NL_CMD_SHRUNK: event: memory went back to the system: pool, node, bytes
  * @BITMEM_NL_CMD_RECLAIMED: event: a file was closed, or its last process died, with buffers
  *	not freed: file, buffers, bytes; in the group "owners" also pid, uid, comm
+ * @BITMEM_NL_CMD_SUPERBLOCK_GET: dump: the superblocks of all pools, or of the one that
+ *	@BITMEM_A_SUPERBLOCK_POOL names (ENOENT if there is none), in the order of their
+ *	indexes; one message for those that follow each other and are alike; &enum
+ *	bitmem_a_superblock. One that is there from the start of the dump to its end is in
+ *	it once. Needs CAP_SYS_ADMIN
  */
 enum bitmem_nl_cmd {
 	BITMEM_NL_CMD_INFO = 1,
@@ -60,6 +65,7 @@ enum bitmem_nl_cmd {
 	BITMEM_NL_CMD_RETIRED,
 	BITMEM_NL_CMD_SHRUNK,
 	BITMEM_NL_CMD_RECLAIMED,
+	BITMEM_NL_CMD_SUPERBLOCK_GET,
 
 	/* private: */
 	__BITMEM_NL_CMD_MAX,
@@ -225,6 +231,49 @@ enum bitmem_a_spread {
 	/* private: */
 	__BITMEM_A_SPREAD_MAX,
 	BITMEM_A_SPREAD_MAX = (__BITMEM_A_SPREAD_MAX - 1)
+};
+
+/**
+ * enum bitmem_a_superblock - a superblock, or several in a row that are alike
+ * @BITMEM_A_SUPERBLOCK_POOL: u32: index of the pool; in a request the only one to be dumped
+ * @BITMEM_A_SUPERBLOCK_NODE: u32: its NUMA node
+ * @BITMEM_A_SUPERBLOCK_INDEX: u64: which of the pool: they are counted as they come to it, and
+ *	keep the index when they are split or joined. Those that left it are missing
+ * @BITMEM_A_SUPERBLOCK_PAD: aligns
+ * @BITMEM_A_SUPERBLOCK_COUNT: u64: how many: those with the next indexes are like this one
+ * @BITMEM_A_SUPERBLOCK_ZEROED: u64: bytes that are free and zeroed, of each
+ * @BITMEM_A_SUPERBLOCK_DIRTY: u64: free, to be zeroed
+ * @BITMEM_A_SUPERBLOCK_ALLOCATED: u64: in buffers
+ * @BITMEM_A_SUPERBLOCK_QUARANTINED: u64: given back, but still referenced
+ * @BITMEM_A_SUPERBLOCK_RETIRED: u64: hardware-poisoned. Retired single pages belong to no
+ *	superblock any more
+ * @BITMEM_A_SUPERBLOCK_BUSY: u64: of the free bytes, those that are being zeroed, split or
+ *	joined at the moment
+ * @BITMEM_A_SUPERBLOCK_SPLIT: flag: it is single pages, perhaps fewer than a whole one
+ * @BITMEM_A_SUPERBLOCK_GATHERED: flag: put together from single pages
+ * @BITMEM_A_SUPERBLOCK_OWNER: nest: of &enum bitmem_a_buffer the file, uid, pid, comm and closed,
+ *	if all of its allocated bytes are one file's; with offset and tag if they are one
+ *	buffer's. Else absent
+ */
+enum bitmem_a_superblock {
+	BITMEM_A_SUPERBLOCK_POOL = 1,
+	BITMEM_A_SUPERBLOCK_NODE,
+	BITMEM_A_SUPERBLOCK_INDEX,
+	BITMEM_A_SUPERBLOCK_PAD,
+	BITMEM_A_SUPERBLOCK_COUNT,
+	BITMEM_A_SUPERBLOCK_ZEROED,
+	BITMEM_A_SUPERBLOCK_DIRTY,
+	BITMEM_A_SUPERBLOCK_ALLOCATED,
+	BITMEM_A_SUPERBLOCK_QUARANTINED,
+	BITMEM_A_SUPERBLOCK_RETIRED,
+	BITMEM_A_SUPERBLOCK_BUSY,
+	BITMEM_A_SUPERBLOCK_SPLIT,
+	BITMEM_A_SUPERBLOCK_GATHERED,
+	BITMEM_A_SUPERBLOCK_OWNER,
+
+	/* private: */
+	__BITMEM_A_SUPERBLOCK_MAX,
+	BITMEM_A_SUPERBLOCK_MAX = (__BITMEM_A_SUPERBLOCK_MAX - 1)
 };
 
 /**
