@@ -334,6 +334,51 @@ typedef int (*bitmem_nl_buffer_fn)(const struct bitmem_nl_buffer *buffer, void *
  */
 BITMEM_API int bitmem_nl_buffers(bitmem_nl_buffer_fn fn, void *data);
 
+/** A pool's superblock, or several in a row that are alike; bytes are those of each. */
+struct bitmem_nl_superblock {
+	/** Index of the pool, and its NUMA node. */
+	uint32_t pool;
+	uint32_t node;
+	/** Which of the pool, counted as they came to it; those that left it are missing. */
+	uint64_t index;
+	/** How many: those with the next indexes are like this one. */
+	uint64_t count;
+	uint64_t zeroed;
+	uint64_t dirty;
+	uint64_t allocated;
+	uint64_t quarantined;
+	uint64_t retired;
+	/** Of the free bytes, those being zeroed, split or joined at the moment. */
+	uint64_t busy;
+	/** It is single pages, perhaps fewer than a whole one has. */
+	bool split;
+	/** Put together from single pages. */
+	bool gathered;
+	/**
+	 * The number of the file that all of the allocated bytes are charged to; 0 if there is
+	 * none, or several, and then what follows is 0, too.
+	 */
+	uint64_t file;
+	/** The buffer's offset, if all of them are one buffer's; else 0. */
+	uint64_t offset;
+	/** As in struct bitmem_nl_buffer; the tag, if they are one buffer's. */
+	uint32_t uid;
+	uint32_t pid;
+	bool closed;
+	char comm[16];
+	char tag[32];
+};
+
+/** Told of superblocks. Not 0 ends the call, and is its result. */
+typedef int (*bitmem_nl_superblock_fn)(const struct bitmem_nl_superblock *superblock, void *data);
+
+/**
+ * Calls @p fn for the superblocks of all pools, in the order of pools and indexes; needs
+ * CAP_SYS_ADMIN. One that is there all the while is told of once.
+ * @return 0; what @p fn returned; -EPERM; -EOPNOTSUPP from a module that is older …
+ */
+BITMEM_API int bitmem_nl_superblocks(bitmem_nl_superblock_fn fn, void *data);
+
 #ifdef __cplusplus
 }
 #endif

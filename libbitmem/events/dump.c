@@ -19,6 +19,7 @@ struct dump {
 	bitmem_nl_pool_fn pool_fn;
 	bitmem_nl_buffer_fn buffer_fn;
 	bitmem_nl_quota_fn quota_fn;
+	bitmem_nl_superblock_fn superblock_fn;
 	void *data;
 	int result;
 	/* Of the buffer at hand. */
@@ -161,6 +162,50 @@ static int tell_buffer(struct nlmsghdr *header, struct dump *dump)
 	return dump->buffer_fn(&buffer, dump->data);
 }
 
+#define SUPERBLOCK(_attr, _kind, _member) \
+	GENL_FIELD(BITMEM_A_SUPERBLOCK_##_attr, GENL_##_kind, bitmem_nl_superblock, _member)
+
+static const struct genl_field superblock_fields[] = {
+	SUPERBLOCK(POOL, U32, pool),
+	SUPERBLOCK(NODE, U32, node),
+	SUPERBLOCK(INDEX, U64, index),
+	SUPERBLOCK(COUNT, U64, count),
+	SUPERBLOCK(ZEROED, U64, zeroed),
+	SUPERBLOCK(DIRTY, U64, dirty),
+	SUPERBLOCK(ALLOCATED, U64, allocated),
+	SUPERBLOCK(QUARANTINED, U64, quarantined),
+	SUPERBLOCK(RETIRED, U64, retired),
+	SUPERBLOCK(BUSY, U64, busy),
+	SUPERBLOCK(SPLIT, FLAG, split),
+	SUPERBLOCK(GATHERED, FLAG, gathered),
+};
+
+#define OWNER(_attr, _kind, _member) \
+	GENL_FIELD(BITMEM_A_BUFFER_##_attr, GENL_##_kind, bitmem_nl_superblock, _member)
+
+static const struct genl_field owner_fields[] = {
+	OWNER(FILE, U64, file),
+	OWNER(OFFSET, U64, offset),
+	OWNER(UID, U32, uid),
+	OWNER(PID, U32, pid),
+	OWNER(CLOSED, FLAG, closed),
+	OWNER(COMM, TEXT, comm),
+	OWNER(TAG, TEXT, tag),
+};
+
+static int tell_superblock(struct nlmsghdr *header, struct dump *dump)
+{
+	struct bitmem_nl_superblock superblock = {0};
+	struct nlattr *owner = nlmsg_find_attr(header, GENL_HDRLEN, BITMEM_A_SUPERBLOCK_OWNER);
+	int err = genl_decode(header, dump->fields, dump->n_fields, &superblock);
+
+	if (!err && owner)
+		err = genl_decode_nested(owner, owner_fields,
+					 sizeof(owner_fields) / sizeof(owner_fields[0]),
+					 &superblock);
+	return err ? err : dump->superblock_fn(&superblock, dump->data);
+}
+
 static int take_message(struct nl_msg *message, void *data)
 {
 	struct dump *dump = data;
@@ -226,4 +271,17 @@ int bitmem_nl_quotas(bitmem_nl_quota_fn fn, void *data)
 	};
 
 	return run(&dump, BITMEM_NL_CMD_QUOTA_GET);
+}
+
+int bitmem_nl_superblocks(bitmem_nl_superblock_fn fn, void *data)
+{
+	struct dump dump = {
+		.fields = superblock_fields,
+		.n_fields = sizeof(superblock_fields) / sizeof(superblock_fields[0]),
+		.tell = tell_superblock,
+		.superblock_fn = fn,
+		.data = data,
+	};
+
+	return run(&dump, BITMEM_NL_CMD_SUPERBLOCK_GET);
 }

@@ -158,6 +158,7 @@ TEST(absent)
 	EXPECT_EQ(NULL, bitmem_events_open(0));
 	EXPECT_EQ(ENOENT, errno);
 	EXPECT_EQ(-ENOENT, bitmem_nl_buffers(never, NULL));
+	EXPECT_EQ(-ENOENT, bitmem_nl_superblocks(NULL, NULL));
 	EXPECT_EQ(-ENOENT, bitmem_nl_pool_set(0, &keep_all, reason));
 	EXPECT_EQ(-ENOENT, bitmem_nl_quota_set(0, 0, reason));
 	EXPECT_EQ(-ENOENT, bitmem_nl_quotas(no_quota, NULL));
@@ -480,6 +481,63 @@ TEST_F(events, buffers)
 	EXPECT_EQ(-ENOTRECOVERABLE, bitmem_nl_buffers(never, NULL));
 	EXPECT_EQ(fds, test_fds());
 	munmap(memory, 1);
+}
+
+/* Superblocks of the buffer at @offset: bytes, and what was wrong with them. */
+struct places {
+	uint64_t offset;
+	uint64_t whole;
+	uint64_t split;
+	uint64_t all;
+	bool odd;
+};
+
+static int place(const struct bitmem_nl_superblock *superblock, void *data)
+{
+	struct places *places = data;
+
+	places->all += superblock->count *
+		       (superblock->zeroed + superblock->dirty + superblock->allocated +
+			superblock->quarantined + superblock->retired);
+	places->odd |= !superblock->count || superblock->busy > superblock->zeroed +
+									superblock->dirty;
+	if (!superblock->file || superblock->offset != places->offset)
+		return 0;
+	places->odd |= superblock->pid != (uint32_t)getpid() || superblock->uid != geteuid() ||
+		       strcmp(superblock->tag, "placed") || superblock->closed ||
+		       !*superblock->comm;
+	if (superblock->split)
+		places->split += superblock->count * superblock->allocated;
+	else
+		places->whole += superblock->count * superblock->allocated;
+	return 0;
+}
+
+static int no_place(const struct bitmem_nl_superblock *superblock, void *data)
+{
+	return -ENOTRECOVERABLE;
+}
+
+TEST_F(events, superblocks)
+{
+	struct bitmem_info info = { .size = sizeof(info) };
+	struct places places = { 0 };
+	int fds = test_fds();
+
+	if (geteuid()) {
+		EXPECT_EQ(-EPERM, bitmem_nl_superblocks(no_place, NULL));
+		SKIP(return, "needs CAP_SYS_ADMIN");
+	}
+	ASSERT_EQ(0, ioctl(self->fd, BITMEM_INFO, &info));
+	ASSERT_EQ(0, device_alloc(self->fd, 2 * info.out_superblock_size, "placed",
+				  &places.offset));
+	ASSERT_EQ(0, bitmem_nl_superblocks(place, &places));
+	EXPECT_LE(places.whole + places.split, 2 * info.out_superblock_size);
+	EXPECT_LT(0, places.whole + places.split);
+	EXPECT_LT(places.whole, places.all);
+	EXPECT_FALSE(places.odd);
+	EXPECT_EQ(-ENOTRECOVERABLE, bitmem_nl_superblocks(no_place, NULL));
+	EXPECT_EQ(fds, test_fds());
 }
 
 TEST_HARNESS_MAIN
