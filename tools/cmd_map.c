@@ -49,6 +49,55 @@ static json_t *share_json(const struct map *map, unsigned int kind, uint64_t byt
 	return object;
 }
 
+static json_t *owner_json(const struct bitmem_nl_superblock *is)
+{
+	json_t *object = json_object();
+
+	if (!is->file) {
+		json_decref(object);
+		return json_null();
+	}
+	output_json_set(&object, "file", output_json_u64(is->file));
+	output_json_set(&object, "pid", is->pid ? json_integer(is->pid) : json_null());
+	output_json_set(&object, "comm", *is->comm ? output_json_text(is->comm) : json_null());
+	output_json_set(&object, "uid", json_integer(is->uid));
+	output_json_set(&object, "closed", json_boolean(is->closed));
+	output_json_set(&object, "offset", is->offset ? output_json_u64(is->offset) : json_null());
+	output_json_set(&object, "tag", *is->tag ? output_json_text(is->tag) : json_null());
+	return object;
+}
+
+static json_t *run_json(const struct map_run *run)
+{
+	const struct bitmem_nl_superblock *is = &run->is;
+	json_t *object = json_object();
+
+	output_json_set(&object, "pool", json_integer(is->pool));
+	output_json_set(&object, "index", output_json_u64(is->index));
+	output_json_set(&object, "count", output_json_u64(is->count));
+	output_json_set(&object, "kind", json_string(map_kind_name(run->kind)));
+	output_json_set(&object, "split", json_boolean(is->split));
+	output_json_set(&object, "gathered", json_boolean(is->gathered));
+	output_json_set(&object, "zeroed", output_json_u64(is->zeroed));
+	output_json_set(&object, "dirty", output_json_u64(is->dirty));
+	output_json_set(&object, "allocated", output_json_u64(is->allocated));
+	output_json_set(&object, "quarantined", output_json_u64(is->quarantined));
+	output_json_set(&object, "retired", output_json_u64(is->retired));
+	output_json_set(&object, "busy", output_json_u64(is->busy));
+	output_json_set(&object, "owner", owner_json(is));
+	return object;
+}
+
+/* Or null, if they were not told of. */
+static json_t *runs_json(const struct map *map, const struct map_node *node)
+{
+	json_t *runs = map->places ? json_null() : json_array();
+
+	for (size_t i = 0; i < node->n_runs; i++)
+		output_json_append(&runs, run_json(&node->runs[i]));
+	return runs;
+}
+
 static json_t *node_json(const struct map *map, const struct map_node *node)
 {
 	json_t *object = json_object();
@@ -65,6 +114,7 @@ static json_t *node_json(const struct map *map, const struct map_node *node)
 	output_json_set(&object, "whole", output_json_u64(node->whole));
 	output_json_set(&object, "split", output_json_u64(node->split));
 	output_json_set(&object, "shares", shares);
+	output_json_set(&object, "superblocks", runs_json(map, node));
 	return object;
 }
 
@@ -207,7 +257,7 @@ const struct command cmd_map = {
 	.usage = "[--color WHEN] [--width COLUMNS] [--svg FILE] [--png FILE] [--json]\n"
 		 "\n"
 		 "A cell stands for a superblock, or for several if there are many. Root sees\n"
-		 "whose all memory is, others where their own is.\n"
+		 "each in its place and whose it is, others shares and what is their own.\n"
 		 "\n"
 		 "  --color WHEN     auto (the default), always or never\n"
 		 "  --width COLUMNS  of the picture; else that of the terminal, or 80\n"

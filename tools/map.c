@@ -131,6 +131,7 @@ static int add_owners(struct map *map, struct owners *owners)
 		add_owner(map, &owners->list[i], kind);
 		if (kind == MAP_OTHERS)
 			continue;
+		map->files[i] = owners->list[i].file;
 		map->legend[kind].text = name_owner(&owners->list[i]);
 		if (!map->legend[kind].text)
 			return -1;
@@ -145,6 +146,7 @@ static int add_legend(struct map *map)
 	static const char *const texts[MAP_KINDS] = {
 		[MAP_OTHERS] = "other files",
 		[MAP_UNSEEN] = "allocated, not told by whom",
+		[MAP_MIXED] = "split among several files",
 		[MAP_QUARANTINED] = "quarantined: given back, but still referenced",
 		[MAP_RETIRED] = "retired: hardware-poisoned",
 		[MAP_DIRTY] = "free, to be zeroed",
@@ -155,6 +157,7 @@ static int add_legend(struct map *map)
 	for (unsigned int kind = 0; kind < MAP_KINDS; kind++) {
 		for (size_t i = 0; i < map->n_nodes; i++)
 			map->legend[kind].bytes += map->nodes[i].bytes[kind];
+		map->legend[kind].shown = map->legend[kind].bytes;
 		if (!texts[kind])
 			continue;
 		map->legend[kind].text = strdup(texts[kind]);
@@ -176,6 +179,8 @@ static int build(const struct device *device, struct map *map, const struct bitm
 		err = add_owners(map, owners);
 	if (!err)
 		err = add_legend(map);
+	if (!err)
+		map_places_assign(map);
 	if (err)
 		output_error("%s", strerror(ENOMEM));
 	return err;
@@ -192,9 +197,20 @@ static bool same_allocated(const struct device *device, const struct bitmem_pool
 	return true;
 }
 
-/* New arrays, or NULL after saying on stderr what failed. */
+/* What netlink tells, into @owners and @map. 0 or -ENOMEM. */
+static int read_told(const struct device *device, struct owners *owners, struct map *map)
+{
+	int err;
+
+	owners_free(owners);
+	err = owners_read(owners, device->info.out_nodes);
+	map->owners = !err;
+	return err == -ENOMEM ? err : map_places_read(map);
+}
+
+/* A new array, or NULL after saying on stderr what failed. */
 static struct bitmem_pool_info *read_all(const struct device *device, struct owners *owners,
-					 bool *told)
+					 struct map *map)
 {
 	struct bitmem_pool_info *before;
 	struct bitmem_pool_info *pools = NULL;
@@ -206,14 +222,12 @@ static struct bitmem_pool_info *read_all(const struct device *device, struct own
 		before = device_pools(device);
 		if (!before)
 			return NULL;
-		owners_free(owners);
-		err = owners_read(owners, device->info.out_nodes);
-		*told = !err;
-		pools = err == -ENOMEM ? NULL : device_pools(device);
+		err = read_told(device, owners, map);
+		pools = err ? NULL : device_pools(device);
 		same = pools && same_allocated(device, before, pools);
 		free(before);
-		if (err == -ENOMEM)
-			output_error("%s", strerror(ENOMEM));
+		if (err)
+			output_error("%s", strerror(-err));
 		if (!pools) {
 			owners_free(owners);
 			return NULL;
@@ -229,9 +243,11 @@ int map_read(const struct device *device, struct map *map)
 	int err;
 
 	*map = (struct map){0};
-	pools = read_all(device, &owners, &map->owners);
-	if (!pools)
+	pools = read_all(device, &owners, map);
+	if (!pools) {
+		map_free(map);
 		return -1;
+	}
 	err = build(device, map, pools, &owners);
 	free(pools);
 	owners_free(&owners);
@@ -245,6 +261,7 @@ void map_free(struct map *map)
 	for (size_t i = 0; i < map->n_nodes; i++)
 		free(map->nodes[i].pools);
 	free(map->nodes);
+	map_places_free(map);
 	for (unsigned int i = 0; i < MAP_KINDS; i++)
 		free(map->legend[i].text);
 	*map = (struct map){0};

@@ -11,6 +11,7 @@ static const struct {
 } kinds[] = {
 	[MAP_OTHERS] = {"others", '&', 250},
 	[MAP_UNSEEN] = {"unseen", '?', 245},
+	[MAP_MIXED] = {"mixed", '+', 252},
 	[MAP_QUARANTINED] = {"quarantined", '%', 226},
 	[MAP_RETIRED] = {"retired", '!', 196},
 	[MAP_DIRTY] = {"dirty", ':', 94},
@@ -28,9 +29,13 @@ const char *map_kind_name(unsigned int kind)
 	return kind < MAP_OTHERS ? "file" : kinds[kind].name;
 }
 
-char map_kind_letter(unsigned int kind)
+char map_cell_letter(struct map_cell cell)
 {
-	return kind < MAP_OTHERS ? (char)('A' + kind) : kinds[kind].letter;
+	if (cell.kind < MAP_OTHERS)
+		return (char)((cell.split ? 'a' : 'A') + (int)cell.kind);
+	if (cell.split && cell.kind == MAP_DIRTY)
+		return ';';
+	return cell.split && cell.kind == MAP_ZEROED ? ',' : kinds[cell.kind].letter;
 }
 
 unsigned int map_kind_colour(unsigned int kind)

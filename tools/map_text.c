@@ -4,6 +4,7 @@
  */
 #include "map_text.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,36 +16,41 @@
 /* Rows are as long as a multiple of this, so that they can be counted by eye. */
 #define STEP 8
 
-static const char *glyph(unsigned int kind)
+static const char *glyph(struct map_cell cell)
 {
-	switch (kind) {
+	switch (cell.kind) {
 	case MAP_QUARANTINED:
 		return "▓";
 	case MAP_RETIRED:
 		return "×";
 	case MAP_DIRTY:
-		return "▒";
+		return cell.split ? "░" : "▒";
 	case MAP_ZEROED:
-		return "□";
+		return cell.split ? "▫" : "□";
 	case MAP_MISSING:
 		return "·";
 	default:
-		return "■";
+		return cell.split ? "▄" : "■";
 	}
 }
 
-static void print_cells(const struct map_style *style, unsigned int kind, size_t n)
+static void print_cells(const struct map_style *style, struct map_cell cell, size_t n)
 {
 	if (style->colour)
-		printf("\033[38;5;%um", map_kind_colour(kind));
+		printf("\033[38;5;%um", map_kind_colour(cell.kind));
 	for (size_t i = 0; i < n; i++) {
 		if (style->blocks)
-			fputs(glyph(kind), stdout);
+			fputs(glyph(cell), stdout);
 		else
-			putchar(map_kind_letter(kind));
+			putchar(map_cell_letter(cell));
 	}
 	if (style->colour)
 		fputs("\033[0m", stdout);
+}
+
+static bool same_cell(struct map_cell a, struct map_cell b)
+{
+	return a.kind == b.kind && a.split == b.split;
 }
 
 static void print_node_line(const struct map_node *node)
@@ -63,26 +69,29 @@ static void print_node_line(const struct map_node *node)
 	putchar('\n');
 }
 
-static void print_rows(const struct map_node *node, const struct map_style *style, uint64_t unit,
-		       size_t row)
+static void print_rows(const struct map *map, const struct map_node *node,
+		       const struct map_style *style, uint64_t unit, size_t row)
 {
-	size_t cells[MAP_KINDS];
-	size_t total = map_share(node, unit, cells);
-	unsigned int kind = 0;
+	struct map_walk walk;
+	size_t total = map_walk_begin(&walk, map, node, unit);
+	struct map_cell cell = total ? map_walk_next(&walk) : (struct map_cell){0};
 	size_t at = 0;
 
 	while (at < total) {
-		size_t n = row - at % row;
+		struct map_cell next = cell;
+		size_t n = 0;
 
-		for (; !cells[kind]; kind++)
-			;
-		if (n > cells[kind])
-			n = cells[kind];
 		if (at % row == 0)
 			printf("%*s", MARGIN, "");
-		print_cells(style, kind, n);
-		cells[kind] -= n;
-		at += n;
+		/* Cells that are alike want one change of colours. */
+		do {
+			n++;
+			at++;
+			if (at < total)
+				next = map_walk_next(&walk);
+		} while (at < total && at % row && same_cell(next, cell));
+		print_cells(style, cell, n);
+		cell = next;
 		if (at % row == 0 || at == total)
 			putchar('\n');
 	}
@@ -94,22 +103,22 @@ static void print_legend(const struct map *map, const struct map_style *style)
 	size_t widest = 0;
 
 	for (unsigned int i = 0; i < MAP_KINDS; i++) {
-		if (map->legend[i].bytes && text_width(map->legend[i].text) > widest)
+		if (map->legend[i].shown && text_width(map->legend[i].text) > widest)
 			widest = text_width(map->legend[i].text);
 	}
 	for (unsigned int i = 0; i < MAP_KINDS; i++) {
 		const struct map_legend *legend = &map->legend[i];
 
-		if (!legend->bytes)
+		if (!legend->shown)
 			continue;
 		printf("%*s", MARGIN, "");
-		print_cells(style, i, 1);
+		print_cells(style, (struct map_cell){.kind = i, .split = i == MAP_MIXED}, 1);
 		printf(" %s%*s  %10s\n", legend->text, (int)(widest - text_width(legend->text)), "",
 		       text_size(legend->bytes, size));
 	}
 }
 
-static void print_scale(const struct map *map, uint64_t unit)
+static void print_scale(const struct map *map, const struct map_style *style, uint64_t unit)
 {
 	char size[TEXT_SIZE_LEN];
 	uint64_t superblocks = unit / map->superblock;
@@ -119,7 +128,15 @@ static void print_scale(const struct map *map, uint64_t unit)
 		printf(", %llu superblocks", (unsigned long long)superblocks);
 	else
 		fputs(", a superblock", stdout);
-	puts("; cells show shares, not places.");
+	if (map->places)
+		puts("; cells show shares, not places.");
+	else
+		printf("; %s are split into single pages.\n",
+		       style->blocks ? "low and small ones" : "small letters, commas and semicolons");
+	if (map->places == -EPERM)
+		puts("Whose each superblock is is told to root (CAP_SYS_ADMIN) only.");
+	if (map->places == -EOPNOTSUPP)
+		puts("The module is older than this program, and does not tell of superblocks.");
 	if (!map->owners)
 		puts("Netlink does not reach here, so nothing is told of owners.");
 }
@@ -133,11 +150,11 @@ int map_print(const struct map *map, const struct map_style *style)
 	unit = map_unit(map, row * MAX_ROWS);
 	for (size_t i = 0; i < map->n_nodes; i++) {
 		print_node_line(&map->nodes[i]);
-		print_rows(&map->nodes[i], style, unit, row);
+		print_rows(map, &map->nodes[i], style, unit, row);
 		putchar('\n');
 	}
 	print_legend(map, style);
 	putchar('\n');
-	print_scale(map, unit);
+	print_scale(map, style, unit);
 	return output_flush();
 }

@@ -129,19 +129,24 @@ check "map: succeeds" succeeded
 check "map: tells whose" has "$OUT" "^  A holder, pid $pid, file [0-9]*: published  *6 MiB\$"
 check "map: no colours in a file" is_harmless "$OUT"
 if [ "$superblock" = 2097152 ]; then
-	check "map: the holder's cells" cells_are A 3
-	check "map: a cell a superblock" has "$OUT" '^A cell is 2 MiB, a superblock;'
+	# Each of its two buffers is a superblock and a half.
+	check "map: the holder's whole superblocks" cells_are A 2
+	check "map: a cell a superblock" has "$OUT" '^A cell is 2 MiB, a superblock; small letters'
 fi
+check "map: the holder's single pages" has "$OUT" '^  [^ ]*a[^ ]*$'
 run bitmem map --json
 check "map: JSON succeeds" succeeded
 check "map: one line of JSON" lines_are "$OUT" 1
 check "map: bytes of the holder" has "$OUT" \
 	"{\"kind\":\"file\",\"what\":\"holder, pid $pid, [^}]*\",\"bytes\":$bytes}"
 check "map: the shares are the capacity" [ "$(sum bytes <"$OUT")" = "$(sum capacity <"$OUT")" ]
+check "map: the first superblock" has "$OUT" '"superblocks":\[{"pool":0,"index":[0-9]*,"count":[0-9]*,"kind":'
+check "map: the holder's superblock" has "$OUT" "\"kind\":\"file\",\"split\":false,\"gathered\":false,\"zeroed\":0,\"dirty\":0,\"allocated\":$superblock,\"quarantined\":0,\"retired\":0,\"busy\":0,\"owner\":{\"file\":[0-9]*,\"pid\":$pid,\"comm\":\"holder\",\"uid\":0,\"closed\":false,\"offset\":[0-9]*,\"tag\":\"exported\"}"
 run env LC_ALL=C.UTF-8 bitmem map --color always
-check "map: blocks in colours" has "$OUT" "$(printf '\033\\[38;5;33m\342\226\240\342\226\240\342\226\240')"
+check "map: blocks in colours" has "$OUT" "$(printf '\033\\[38;5;33m\342\226\240')"
+check "map: low ones of what is split" has "$OUT" "$(printf '\342\226\204')"
 run bitmem map --color always
-check "map: letters in colours where there is no UTF-8" has "$OUT" "$(printf '\033\\[38;5;33mAAA')"
+check "map: letters in colours where there is no UTF-8" has "$OUT" "$(printf '\033\\[38;5;33mA')"
 run full bitmem map
 check "map: stdout full" failed_with 'stdout: No space left'
 
@@ -155,9 +160,9 @@ export TERM
 on_terminal 80x24 -- env LC_ALL=C.UTF-8 bitmem map
 check "map: colours on a terminal" has "$OUT" '\\x1b\[38;5;33m\\xe2\\x96\\xa0'
 on_terminal 80x24 -- env NO_COLOR=1 LC_ALL=C.UTF-8 bitmem map
-check "map: NO_COLOR" eval 'has "$OUT" "^status 0" && has "$OUT" AAA && ! has "$OUT" x1b'
+check "map: NO_COLOR" eval 'has "$OUT" "^status 0" && has "$OUT" "A holder" && ! has "$OUT" x1b'
 on_terminal 80x24 -- env TERM=dumb bitmem map
-check "map: a dumb terminal" eval 'has "$OUT" "^status 0" && has "$OUT" AAA && ! has "$OUT" x1b'
+check "map: a dumb terminal" eval 'has "$OUT" "^status 0" && has "$OUT" "A holder" && ! has "$OUT" x1b'
 on_terminal 42x24 -- env NO_COLOR=1 bitmem map
 check "map: as wide as the terminal" has "$OUT" '\\x0a  [^ ]\{40\}\\x0d'
 
@@ -321,7 +326,8 @@ if unshare -n true 2>/dev/null; then
 	run unshare -n bitmem monitor
 	check "monitor: another network namespace" failed_with 'no family bitmem here'
 	run unshare -n bitmem map
-	check "map: another network namespace" eval 'succeeded && has "$OUT" "nothing is told of owners"'
+	check "map: another network namespace" eval 'succeeded && has "$OUT" "nothing is told of owners" &&
+		has "$OUT" "shares, not places"'
 	run unshare -n bitmem pools --pool 0 --low 1M
 	check "pools: another network namespace" failed_with 'no family bitmem here'
 fi
@@ -344,6 +350,9 @@ check "pools: and are as they were" settings_are "$defaults"
 run as_nobody bitmem map
 check "map: others are not told whose" eval 'succeeded && has "$OUT" "^  ? allocated, not told by whom " &&
 	! has "$OUT" "holder"'
+check "map: others are told that there is more" eval 'has "$OUT" "shares, not places" && has "$OUT" "told to root"'
+run as_nobody bitmem map --json
+check "map: JSON without superblocks for others" eval 'has "$OUT" "\"superblocks\":null}" && ! has "$OUT" "\"superblocks\":\["'
 run as_nobody bitmem top --batch --count 1
 check "top: others are not told whose" eval 'succeeded && has "$OUT" "by files not told of here" &&
 	! has "$OUT" "holder"'

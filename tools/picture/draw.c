@@ -83,46 +83,54 @@ static void draw_cross(cairo_t *cr, double x, double y)
 	cairo_stroke(cr);
 }
 
-/* What is free or missing is hollow, so that what is used stands out. */
-static void draw_cell(cairo_t *cr, double x, double y, unsigned int kind)
+/*
+ * What is free or missing is hollow, so that what is used stands out. What is split is its
+ * lower half, under a line that closes the square.
+ */
+static void draw_cell(cairo_t *cr, double x, double y, struct map_cell cell)
 {
-	unsigned int rgb = map_kind_rgb(kind);
+	double top = cell.split ? SIDE / 2 : 0;
+	unsigned int rgb = map_kind_rgb(cell.kind);
 
 	cairo_rectangle(cr, x + 0.5, y + 0.5, SIDE - 1, SIDE - 1);
 	set_colour(cr, rgb);
 	cairo_set_line_width(cr, 1);
-	if (kind == MAP_ZEROED || kind == MAP_MISSING) {
-		cairo_set_dash(cr, (const double[]){2}, kind == MAP_MISSING, 0);
+	if (cell.kind == MAP_MISSING) {
+		cairo_set_dash(cr, (const double[]){2}, 1, 0);
 		cairo_stroke(cr);
 		cairo_set_dash(cr, NULL, 0, 0);
 		return;
 	}
-	if (kind == MAP_DIRTY) {
+	cairo_stroke(cr);
+	if (cell.kind == MAP_ZEROED) {
+		cairo_move_to(cr, x, y + top + 0.5);
+		cairo_line_to(cr, x + SIDE, y + top + 0.5);
 		cairo_stroke(cr);
-		cairo_rectangle(cr, x + 3, y + 3, SIDE - 6, SIDE - 6);
-		cairo_fill(cr);
 		return;
 	}
-	cairo_fill_preserve(cr);
-	set_colour(cr, kind == MAP_QUARANTINED ? PALE : rgb);
-	cairo_stroke(cr);
-	if (kind == MAP_RETIRED)
+	if (cell.kind == MAP_DIRTY)
+		cairo_rectangle(cr, x + 3, y + top + (cell.split ? 2 : 3), SIDE - 6,
+				SIDE - top - (cell.split ? 4 : 6));
+	else
+		cairo_rectangle(cr, x, y + top, SIDE, SIDE - top);
+	cairo_fill(cr);
+	if (cell.kind == MAP_QUARANTINED) {
+		cairo_rectangle(cr, x + 0.5, y + 0.5, SIDE - 1, SIDE - 1);
+		set_colour(cr, PALE);
+		cairo_stroke(cr);
+	}
+	if (cell.kind == MAP_RETIRED)
 		draw_cross(cr, x, y);
 }
 
 static void draw_cells(struct page *page, const struct map_node *node, uint64_t unit)
 {
-	size_t cells[MAP_KINDS];
-	size_t total = map_share(node, unit, cells);
-	unsigned int kind = 0;
+	struct map_walk walk;
+	size_t total = map_walk_begin(&walk, page->map, node, unit);
 
-	for (size_t at = 0; page->cr && at < total; at++) {
-		for (; !cells[kind]; kind++)
-			;
-		cells[kind]--;
+	for (size_t at = 0; page->cr && at < total; at++)
 		draw_cell(page->cr, MARGIN + (double)(at % COLUMNS) * PITCH,
-			  page->y + (double)(at / COLUMNS) * PITCH, kind);
-	}
+			  page->y + (double)(at / COLUMNS) * PITCH, map_walk_next(&walk));
 	page->y += (double)((total + COLUMNS - 1) / COLUMNS) * PITCH;
 }
 
@@ -155,7 +163,8 @@ static void draw_entry(struct page *page, unsigned int kind)
 	if (page->cr) {
 		snprintf(text, sizeof(text) - sizeof("..."), "%s", legend->text);
 		text_size(legend->bytes, bytes);
-		draw_cell(page->cr, MARGIN, page->y + 1.5, kind);
+		draw_cell(page->cr, MARGIN, page->y + 1.5,
+			  (struct map_cell){.kind = kind, .split = kind == MAP_MIXED});
 		fit(page->cr, text, LEGEND_RIGHT - MARGIN - 110);
 		draw_text(page, MARGIN + 22, text, INK);
 		draw_text(page, LEGEND_RIGHT - width_of(page->cr, bytes), bytes, INK);
@@ -168,9 +177,11 @@ static void draw_scale(struct page *page, uint64_t unit)
 	char size[TEXT_SIZE_LEN];
 	char line[256];
 
-	snprintf(line, sizeof(line), "A square is %s, %llu %s. Squares show shares, not places.%s",
-		 text_size(unit, size), (unsigned long long)(unit / page->map->superblock),
+	snprintf(line, sizeof(line), "A square is %s, %llu %s. %s%s", text_size(unit, size),
+		 (unsigned long long)(unit / page->map->superblock),
 		 unit == page->map->superblock ? "superblock" : "superblocks",
+		 page->map->places ? "Squares show shares, not places."
+				   : "Half-filled: split into single pages.",
 		 page->map->owners ? "" : " Nothing is told of owners here.");
 	page->y += LINE / 2;
 	draw_text(page, MARGIN, line, PALE);
@@ -197,7 +208,7 @@ static double draw_page(cairo_t *cr, const struct map *map)
 	for (size_t i = 0; i < map->n_nodes; i++)
 		draw_node(&page, &map->nodes[i], unit);
 	for (unsigned int i = 0; i < MAP_KINDS; i++) {
-		if (map->legend[i].bytes)
+		if (map->legend[i].shown)
 			draw_entry(&page, i);
 	}
 	draw_scale(&page, unit);
