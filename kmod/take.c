@@ -324,18 +324,22 @@ struct page *bm_pool_take_whole(struct bm_pool *pool, const struct bm_request *r
 	for (;;) {
 		struct page *head = bm_pool_try_whole(pool, req);
 		unsigned int done, inflight;
-		bool later;
+		bool later, again;
 
 		if (head)
 			return head;
 		bm_pool_lock(pool);
 		later = pool->nr_whole[BM_DIRTY] || pool->inflight || pool->nr_idle;
+		again = pool->nr_whole[BM_DIRTY] || pool->nr_whole[BM_ZEROED];
 		inflight = pool->inflight;
 		done = pool->done;
 		bm_pool_unlock(pool);
 
 		if (req->nowait)
 			return later ? ERR_PTR(-EAGAIN) : NULL;
+		/* It came back since. */
+		if (again)
+			continue;
 		if (!bm_pool_join(pool))
 			continue;
 		if (!inflight || waits++ == BM_TAKE_WAITS)
@@ -345,8 +349,19 @@ struct page *bm_pool_take_whole(struct bm_pool *pool, const struct bm_request *r
 	}
 }
 
-/* A single page for @req, or NULL; only a zeroed one if it may not wait. */
-static struct page *bm_pool_try_page(struct bm_pool *pool, const struct bm_request *req)
+/* Where single pages may come from when there are none. */
+struct bm_lack {
+	bool whole;
+	bool inflight;
+	unsigned int done;
+};
+
+/*
+ * A single page for @req, only a zeroed one if it may not wait. Or NULL, and what there was
+ * instead at that moment: later it may have become single pages.
+ */
+static struct page *bm_pool_try_page(struct bm_pool *pool, const struct bm_request *req,
+				     struct bm_lack *lack)
 {
 	for (;;) {
 		enum bm_state state = bm_request_state(req);
@@ -355,6 +370,9 @@ static struct page *bm_pool_try_page(struct bm_pool *pool, const struct bm_reque
 		bm_pool_lock(pool);
 		page = bm_pool_pop_single(pool, &state, req->nowait);
 		if (!page) {
+			lack->whole = pool->nr_whole[BM_ZEROED] || pool->nr_whole[BM_DIRTY];
+			lack->inflight = pool->inflight;
+			lack->done = pool->done;
 			bm_pool_unlock(pool);
 			return NULL;
 		}
@@ -378,25 +396,18 @@ static struct page *bm_pool_try_page(struct bm_pool *pool, const struct bm_reque
 struct page *bm_pool_take_page(struct bm_pool *pool, const struct bm_request *req)
 {
 	for (;;) {
-		struct page *page = bm_pool_try_page(pool, req);
-		unsigned int done;
-		bool whole, inflight;
+		struct bm_lack lack;
+		struct page *page = bm_pool_try_page(pool, req, &lack);
 		int ret;
 
 		if (page)
 			return page;
 		if (req->nowait)
 			return ERR_PTR(-EAGAIN);
-		bm_pool_lock(pool);
-		whole = pool->nr_whole[BM_ZEROED] || pool->nr_whole[BM_DIRTY];
-		inflight = pool->inflight;
-		done = pool->done;
-		bm_pool_unlock(pool);
-
-		if (whole)
+		if (lack.whole)
 			ret = bm_pool_convert(pool);
-		else if (inflight)
-			ret = bm_pool_wait(pool, done);
+		else if (lack.inflight)
+			ret = bm_pool_wait(pool, lack.done);
 		else
 			ret = -ENOMEM;
 		if (ret)

@@ -254,6 +254,29 @@ TEST_F(alloc, whole_pool)
 	EXPECT_EQ(self->t.page, bt_free_bytes(&total));
 }
 
+/*
+ * The same while the last pages are being zeroed, which takes them off the lists for a moment:
+ * what is promised comes back, and is waited for.
+ */
+TEST_F(alloc, whole_pool_while_zeroing)
+{
+	unsigned int round, rounds = bt_rounds(1000);
+	const size_t pages = 3 * self->t.superblock / self->t.page / 4;
+	struct bitmem_pool_info before;
+	struct bitmem_alloc last, rest;
+
+	ASSERT_EQ(0, bt_total(self->t.fd, &before));
+	ASSERT_EQ(0, bt_alloc(self->t.fd, pages * self->t.page, &last));
+	ASSERT_EQ(0, bt_alloc(self->t.fd, bt_free_bytes(&before) - pages * self->t.page, &rest));
+	for (round = 0; round < rounds; round++) {
+		ASSERT_EQ(0, bt_free(self->t.fd, last.out_id));
+		/* The worker gets as far as it does. */
+		if (round % 4)
+			usleep(round % 4 * 100);
+		ASSERT_EQ(0, bt_alloc(self->t.fd, pages * self->t.page, &last));
+	}
+}
+
 /* A refusal changes nothing but the counter of refusals. */
 TEST_F(alloc, refused)
 {
