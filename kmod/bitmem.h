@@ -214,7 +214,7 @@ struct bm_batch {
  */
 struct bm_user {
 	struct kref kref;
-	struct hlist_node link;
+	struct rb_node link;
 	kuid_t uid;
 	spinlock_t lock;	/* what follows */
 	bool kept;

@@ -8,12 +8,13 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
-#include <linux/hashtable.h>
+#include <linux/rbtree.h>
 #include <linux/slab.h>
 
 #include "bitmem.h"
 
-static DEFINE_HASHTABLE(bm_users, 6);
+/* By uid. */
+static struct rb_root bm_users = RB_ROOT;
 static DEFINE_SPINLOCK(bm_users_lock);
 
 /* The limit of whom none was set for. */
@@ -21,15 +22,48 @@ static u64 bm_default_limit = BITMEM_NO_LIMIT;
 
 /* --- the table of users --- */
 
-static struct bm_user *bm_user_find(kuid_t uid)
+static struct bm_user *bm_user_entry(struct rb_node *node)
 {
-	struct bm_user *user;
+	return rb_entry_safe(node, struct bm_user, link);
+}
 
-	hash_for_each_possible(bm_users, user, link, __kuid_val(uid)) {
-		if (uid_eq(user->uid, uid))
+/* The entry of @fresh's user: the one that there is, or else @fresh. */
+static struct bm_user *bm_user_insert(struct bm_user *fresh)
+{
+	struct rb_node **link = &bm_users.rb_node, *parent = NULL;
+
+	lockdep_assert_held(&bm_users_lock);
+	while (*link) {
+		struct bm_user *user = bm_user_entry(*link);
+
+		if (uid_eq(user->uid, fresh->uid))
 			return user;
+		parent = *link;
+		link = uid_lt(fresh->uid, user->uid) ? &parent->rb_left : &parent->rb_right;
 	}
-	return NULL;
+	rb_link_node(&fresh->link, parent, link);
+	rb_insert_color(&fresh->link, &bm_users);
+	return fresh;
+}
+
+/* The user with the lowest uid above @uid, or of all if it is NULL; or NULL. */
+static struct bm_user *bm_user_above(const kuid_t *uid)
+{
+	struct rb_node *node = bm_users.rb_node;
+	struct bm_user *found = NULL;
+
+	lockdep_assert_held(&bm_users_lock);
+	while (node) {
+		struct bm_user *user = bm_user_entry(node);
+
+		if (!uid || uid_gt(user->uid, *uid)) {
+			found = user;
+			node = node->rb_left;
+		} else {
+			node = node->rb_right;
+		}
+	}
+	return found;
 }
 
 static struct bm_user *bm_user_new(kuid_t uid)
@@ -58,16 +92,12 @@ struct bm_user *bm_user_get(kuid_t uid)
 	if (!fresh)
 		return NULL;
 	spin_lock(&bm_users_lock);
-	user = bm_user_find(uid);
-	if (user) {
+	user = bm_user_insert(fresh);
+	if (user != fresh)
 		kref_get(&user->kref);
-	} else {
-		user = fresh;
-		fresh = NULL;
-		hash_add(bm_users, &user->link, __kuid_val(uid));
-	}
 	spin_unlock(&bm_users_lock);
-	kfree(fresh);
+	if (user != fresh)
+		kfree(fresh);
 	return user;
 }
 
@@ -77,7 +107,7 @@ static void bm_user_release(struct kref *kref)
 {
 	struct bm_user *user = container_of(kref, struct bm_user, kref);
 
-	hash_del(&user->link);
+	rb_erase(&user->link, &bm_users);
 	spin_unlock(&bm_users_lock);
 	kfree(user);
 }
@@ -210,16 +240,10 @@ int bm_quota_set(kuid_t uid, u64 limit)
  */
 int bm_quota_next(kuid_t *uid, bool first, u64 *bytes, u64 *limit)
 {
-	struct bm_user *user, *found = NULL;
-	int bucket;
+	struct bm_user *found;
 
 	spin_lock(&bm_users_lock);
-	hash_for_each(bm_users, bucket, user, link) {
-		if (!first && !uid_gt(user->uid, *uid))
-			continue;
-		if (!found || uid_lt(user->uid, found->uid))
-			found = user;
-	}
+	found = bm_user_above(first ? NULL : uid);
 	if (found)
 		kref_get(&found->kref);
 	spin_unlock(&bm_users_lock);
@@ -250,10 +274,8 @@ int bm_quota_init(unsigned long user_mb)
 /* No file is left: what there is are remembered limits. */
 void bm_quota_exit(void)
 {
-	struct hlist_node *next;
-	struct bm_user *user;
-	int bucket;
+	struct rb_node *node;
 
-	hash_for_each_safe(bm_users, bucket, next, user, link)
-		bm_user_put(user);
+	while ((node = rb_first(&bm_users)))
+		bm_user_put(bm_user_entry(node));
 }
