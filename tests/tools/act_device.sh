@@ -112,6 +112,8 @@ check "quota: is set" eval 'succeeded && is user nobody && is limit 4194304 && i
 run bitmem quota
 check "quota: shows it" has "$OUT" '^ *[0-9]*  *0 B  *4 MiB  nobody$'
 chmod 666 "$device"
+# The file is for all to read; the way there is not.
+chmod 711 "$WORK"
 run as_nobody bitmem load --backend device "$WORK/slow.safetensors"
 check "quota: holds" failed_with 'Disk quota exceeded'
 run as_nobody bitmem quota
