@@ -152,7 +152,7 @@ static bool bm_view_alike(const struct bm_view *view, const struct bm_view *next
  */
 static bool bm_view_read(struct bm_pool *pool, u64 number, u64 end, struct bm_view *view)
 {
-	struct bm_view next = { .places = NULL };
+	struct bm_view next = { .places = view->places };
 	struct bm_superblock *sb;
 	unsigned int i;
 

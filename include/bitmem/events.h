@@ -336,17 +336,23 @@ BITMEM_API int bitmem_nl_buffers(bitmem_nl_buffer_fn fn, void *data);
 
 /** A pool's superblock, or several in a row that are alike; bytes are those of each. */
 struct bitmem_nl_superblock {
-	/** Index of the pool, and its NUMA node. */
+	/** Index of the pool. */
 	uint32_t pool;
+	/** Its NUMA node. */
 	uint32_t node;
 	/** Which of the pool, counted as they came to it; those that left it are missing. */
 	uint64_t index;
 	/** How many: those with the next indexes are like this one. */
 	uint64_t count;
+	/** Bytes that are free and zeroed. */
 	uint64_t zeroed;
+	/** Free, to be zeroed. */
 	uint64_t dirty;
+	/** In buffers. */
 	uint64_t allocated;
+	/** Given back, but still referenced. */
 	uint64_t quarantined;
+	/** Hardware-poisoned. */
 	uint64_t retired;
 	/** Of the free bytes, those being zeroed, split or joined at the moment. */
 	uint64_t busy;
@@ -361,11 +367,15 @@ struct bitmem_nl_superblock {
 	uint64_t file;
 	/** The buffer's offset, if all of them are one buffer's; else 0. */
 	uint64_t offset;
-	/** As in struct bitmem_nl_buffer; the tag, if they are one buffer's. */
+	/** The user it is charged to. */
 	uint32_t uid;
+	/** The process that opened the file, or 0 if it is in no namespace seen here. */
 	uint32_t pid;
+	/** The file has been closed by everybody, and has no mappings. */
 	bool closed;
+	/** The process's name; empty if it is gone. */
 	char comm[16];
+	/** The buffer's tag, if all of them are one buffer's: any bytes. */
 	char tag[32];
 };
 
