@@ -29,5 +29,5 @@ run "${FETCH[@]}" "$SOCKET" token_embd.weight token_embd.weight
 check "fetch.py gets tensors as arrays" sum_right
 run "${FETCH[@]}" "$SOCKET" nope
 check "fetch.py: no such tensor" one_complaint 'nope: No such file'
-kill -KILL "$SERVER"
+kill "$SERVER"
 await "$SERVER"
