@@ -103,6 +103,24 @@ BITMEM_API struct bitmem_tensor *bitmem_tensor_receive_at(struct bitmem *ctx, in
 							  struct bitmem_error *error,
 							  struct bitmem_site *site);
 
+/**
+ * The device file that all of a context's memory belongs to, for what <linux/bitmem.h> can do
+ * and this library does not: it is the context's still, so only what leaves the library's
+ * buffers as they are.
+ * @return a descriptor that is valid until the context is gone; -EOPNOTSUPP with another backend.
+ */
+BITMEM_API int bitmem_device_fd(const struct bitmem *ctx);
+
+/**
+ * Which of that file's buffers a tensor lies in. As with bitmem_tensor_send() only a tensor whose
+ * memory holds nothing of anybody else's has an answer.
+ * @param id      is set to the buffer's id in the file.
+ * @param offset  is set to where the tensor starts in it, in bytes.
+ * @return 0; -EOPNOTSUPP if there is none.
+ */
+BITMEM_API int bitmem_tensor_buffer(const struct bitmem_tensor *tensor, uint32_t *id,
+				    uint64_t *offset);
+
 #if defined(__GNUC__) && !defined(BITMEM_NO_SITES)
 #define bitmem_tensor_new_shareable(ctx, dtype, ndims, shape)                                      \
 	bitmem_tensor_new_shareable_at(ctx, dtype, ndims, shape, BITMEM_SITE())

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Tensors sent over UNIX sockets, between those who mean well. */
+#include <linux/bitmem.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include "model_test.h"
@@ -235,6 +238,56 @@ TEST_F(share, a_model)
 	bitmem_model_close(model);
 	bytes_free(&file);
 	dir_remove(dir);
+}
+
+/* Whether the kernel finds the same bytes at @offset of its buffer @id. */
+static bool kernel_finds(int fd, uint32_t id, uint64_t offset, const void *data, size_t bytes)
+{
+	struct bitmem_query query = { .size = sizeof(query), .id = id };
+	bool same = false;
+	char *map;
+
+	if (ioctl(fd, BITMEM_QUERY, &query) || offset + bytes > query.out_length)
+		return false;
+	map = mmap(NULL, query.out_length, PROT_READ, MAP_SHARED, fd, (off_t)query.out_offset);
+	if (map != MAP_FAILED) {
+		same = !memcmp(map + offset, data, bytes);
+		munmap(map, query.out_length);
+	}
+	return same;
+}
+
+TEST_F(share, buffers)
+{
+	bool device = bitmem_backend(self->ctx) == BITMEM_BACKEND_DEVICE;
+	struct bitmem_tensor *small = bitmem_tensor_new(self->ctx, BITMEM_U8, 1, SHAPE(100));
+	struct bitmem_tensor *t, *v;
+	int fd = bitmem_device_fd(self->ctx);
+	uint64_t offset = 1;
+	uint32_t id = 0;
+
+	t = bitmem_tensor_new_shareable(self->ctx, BITMEM_U8, 1, SHAPE(10000));
+	ASSERT_NE(NULL, t);
+	memset(bitmem_tensor_data(t), 0x35, 10000);
+	memset((char *)bitmem_tensor_data(t) + 5000, 0x53, 100);
+	v = bitmem_tensor_view(t, BITMEM_U8, 1, SHAPE(200), 4950);
+	ASSERT_NE(NULL, v);
+	EXPECT_EQ(-EOPNOTSUPP, bitmem_tensor_buffer(small, &id, &offset));
+	EXPECT_EQ(0, id);
+	if (device) {
+		EXPECT_EQ(0, bitmem_tensor_buffer(v, &id, &offset));
+		EXPECT_EQ(4950, offset);
+		EXPECT_TRUE(kernel_finds(fd, id, offset, bitmem_tensor_data(v), 200));
+		EXPECT_EQ(0, bitmem_tensor_buffer(t, &id, &offset));
+		EXPECT_EQ(0, offset);
+	} else {
+		EXPECT_EQ(-EOPNOTSUPP, fd);
+		EXPECT_EQ(-EOPNOTSUPP, bitmem_tensor_buffer(t, &id, &offset));
+	}
+	bitmem_tensor_unref(v);
+	bitmem_tensor_unref(t);
+	bitmem_tensor_unref(small);
+	bitmem_trim(self->ctx);
 }
 
 /* Expects the same refusal, and no change, from both. */
