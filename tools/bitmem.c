@@ -18,6 +18,8 @@
 
 static const struct command *const commands[] = {
 	&cmd_load,
+	&cmd_hold,
+	&cmd_attach,
 	&cmd_info,
 	&cmd_ps,
 	&cmd_pools,

@@ -37,7 +37,9 @@ struct command {
 /* The end of a table of options. */
 #define COMMAND_HELP {"help", no_argument, NULL, 'h'}, {0}
 
+extern const struct command cmd_attach;
 extern const struct command cmd_compact;
+extern const struct command cmd_hold;
 extern const struct command cmd_info;
 extern const struct command cmd_load;
 extern const struct command cmd_map;

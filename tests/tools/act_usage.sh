@@ -35,12 +35,29 @@ for value in x -1 '' 18446744073709551615 1T; do
 	names "^bitmem: LIMIT: .*: $value\$" quota root -- "$value"
 done
 names '^bitmem: quota takes .*: 3$' quota 1 2 3
+names '^bitmem: hold: no file given' hold
+names '^bitmem: --node: .*: x$' hold --node x y
+for value in x 8 0778 0777 00440 '' -1; do
+	names "^bitmem: --mode: .*: $value\$" hold --mode "$value" y
+done
+long=$(printf %059d 0)
+for value in '' a/b "$long"; do
+	names "^bitmem: --name: .*: $value\$" hold --name "$value" y
+done
+names '^bitmem: --name: .*: $' hold /tmp/
+run env NOTIFY_SOCKET=notify bitmem hold /dev/null
+check "hold: NOTIFY_SOCKET is no address" failed_with 'NOTIFY_SOCKET: .*: notify$'
+run env NOTIFY_SOCKET="/$(printf %0110d 0)" bitmem hold /dev/null
+check "hold: NOTIFY_SOCKET is too long" failed_with 'NOTIFY_SOCKET: too long: /0'
+names '^bitmem: attach: no name given' attach
+names '^bitmem: NAME: a name has one byte' attach ''
+names '^bitmem: --uid: .*: x$' attach --uid x y
+names '^bitmem: --json: does not go with a program: true$' attach --json y -- true
 
-acting='trim compact migrate quota'
-for command in $acting; do
+for command in trim compact migrate quota hold attach; do
 	check_help $command
 done
-for command in trim compact 'migrate --node 0 1'; do
+for command in trim compact 'migrate --node 0 1' 'hold /dev/null' 'attach x' 'attach x -- true'; do
 	check_no_device "$command"
 done
 if unshare -rn true 2>/dev/null; then

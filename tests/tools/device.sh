@@ -137,11 +137,11 @@ check_whole "kill -9 of the holder"
 run bitmem ps
 check "ps: the holder is gone" test "$(grep -c "  $pid  " "$OUT")" = 0
 
-# start_holder WAY: sets $pid, $bytes and $child.
+# start_holder WAY [TEXT]: sets $pid, $bytes and $child.
 start_holder()
 {
 	: >"$WORK/holder"
-	holder "$1" >"$WORK/holder" 2>&1 </dev/null &
+	holder "$@" >"$WORK/holder" 2>&1 </dev/null &
 	pid=$!
 	wait_for 20 grep -q '^ready' "$WORK/holder"
 	bytes=$(awk '{ print $2 }' "$WORK/holder")

@@ -8,6 +8,7 @@
  *   holder many	more buffers than the kernel lists
  *   holder tag		a buffer with a tag that no terminal should see as it is
  *   holder share-out	a buffer that is exported, and one that has a name
+ *   holder index TEXT	a text that passes for the index of a model
  *   holder scattered	single pages with gaps between them
  *   holder fixed	a buffer that has to stay where it is
  *   holder churn	none: opens and closes the device with a buffer, 4000 times, and ends
@@ -33,6 +34,9 @@
 #define BUFFERS 70
 #define CHURNS	4000
 #define SCATTERED 2048
+
+/* After the way, or empty. */
+static const char *argument;
 
 static void die(const char *what)
 {
@@ -181,6 +185,24 @@ static void hold_shared_out(void)
 	stay(2 * LENGTH, 0);
 }
 
+/* A buffer that passes for the index of a model that is held. */
+static void hold_index(void)
+{
+	struct bitmem_publish publish = {.size = sizeof(publish), .mode = 0600, .name = "index"};
+	int fd = open_device();
+	struct bitmem_alloc buffer = alloc_buffer(fd, LENGTH, "bitmem hold index");
+	char *map = mmap(NULL, LENGTH, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+			 (off_t)buffer.out_offset);
+
+	if (map == MAP_FAILED)
+		die("mmap");
+	strcpy(map, argument);
+	publish.id = buffer.out_id;
+	if (ioctl(fd, BITMEM_PUBLISH, &publish))
+		die("PUBLISH");
+	stay(LENGTH, 0);
+}
+
 static void free_buffer(int fd, uint32_t id)
 {
 	struct bitmem_free arg = {.size = sizeof(arg), .id = id};
@@ -240,13 +262,14 @@ int main(int argc, char **argv)
 	} ways[] = {
 		{"share", hold_shared}, {"map", hold_mapped}, {"flight", hold_in_flight},
 		{"many", hold_many},	{"tag", hold_tagged},	{"share-out", hold_shared_out},
-		{"churn", churn},	{"scattered", hold_scattered}, {"fixed", hold_fixed},
+		{"index", hold_index}, {"churn", churn},	{"scattered", hold_scattered}, {"fixed", hold_fixed},
 	};
 
-	for (size_t i = 0; argc == 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
+	argument = argc == 3 ? argv[2] : "";
+	for (size_t i = 0; argc >= 2 && i < sizeof(ways) / sizeof(ways[0]); i++) {
 		if (!strcmp(argv[1], ways[i].name))
 			ways[i].hold();
 	}
-	fputs("usage: holder share|map|flight|many|tag|share-out|scattered|fixed|churn\n", stderr);
+	fputs("usage: holder share|map|flight|many|tag|share-out|index TEXT|scattered|fixed|churn\n", stderr);
 	return 2;
 }
