@@ -26,6 +26,7 @@ static const struct command *const commands[] = {
 	&cmd_map,
 	&cmd_top,
 	&cmd_monitor,
+	&cmd_leaks,
 	&cmd_trim,
 	&cmd_compact,
 	&cmd_migrate,

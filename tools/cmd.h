@@ -41,6 +41,7 @@ extern const struct command cmd_attach;
 extern const struct command cmd_compact;
 extern const struct command cmd_hold;
 extern const struct command cmd_info;
+extern const struct command cmd_leaks;
 extern const struct command cmd_load;
 extern const struct command cmd_map;
 extern const struct command cmd_migrate;

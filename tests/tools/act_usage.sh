@@ -54,10 +54,20 @@ names '^bitmem: NAME: a name has one byte' attach ''
 names '^bitmem: --uid: .*: x$' attach --uid x y
 names '^bitmem: --json: does not go with a program: true$' attach --json y -- true
 
-for command in trim compact migrate quota hold attach; do
+names '^bitmem: leaks: give one process or --all' leaks
+names '^bitmem: leaks: give one process or --all' leaks 1 2
+names '^bitmem: leaks: give one process or --all' leaks --all 1
+for value in x 0 2147483648; do
+	names "^bitmem: PID: .*: $value\$" leaks "$value"
+done
+for value in x -1 nan ''; do
+	names "^bitmem: --older: .*: $value\$" leaks --all --older "$value"
+done
+
+for command in trim compact migrate quota hold attach leaks; do
 	check_help $command
 done
-for command in trim compact 'migrate --node 0 1' 'hold /dev/null' 'attach x' 'attach x -- true'; do
+for command in trim compact 'migrate --node 0 1' 'hold /dev/null' 'attach x' 'attach x -- true' 'leaks --all'; do
 	check_no_device "$command"
 done
 if unshare -rn true 2>/dev/null; then

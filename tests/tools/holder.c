@@ -8,6 +8,7 @@
  *   holder many	more buffers than the kernel lists
  *   holder tag		a buffer with a tag that no terminal should see as it is
  *   holder share-out	a buffer that is exported, and one that has a name
+ *   holder orphan	a file whose opener is gone; the PID that is told is its child's
  *   holder index TEXT	a text that passes for the index of a model
  *   holder scattered	single pages with gaps between them
  *   holder fixed	a buffer that has to stay where it is
@@ -141,6 +142,23 @@ static void send_fd(int socket, int fd)
 		die("sendmsg");
 }
 
+static void hold_orphaned(void)
+{
+	int fd = open_device();
+	pid_t parent = getpid();
+	pid_t child;
+
+	alloc(fd, LENGTH, "orphan");
+	child = fork();
+	if (child < 0)
+		die("fork");
+	if (child)
+		_exit(EXIT_SUCCESS);
+	while (getppid() == parent)
+		usleep(1000);
+	stay(LENGTH, 0);
+}
+
 static void hold_in_flight(void)
 {
 	int fd = open_device();
@@ -262,7 +280,7 @@ int main(int argc, char **argv)
 	} ways[] = {
 		{"share", hold_shared}, {"map", hold_mapped}, {"flight", hold_in_flight},
 		{"many", hold_many},	{"tag", hold_tagged},	{"share-out", hold_shared_out},
-		{"index", hold_index}, {"churn", churn},	{"scattered", hold_scattered}, {"fixed", hold_fixed},
+		{"index", hold_index}, {"orphan", hold_orphaned}, {"churn", churn},	{"scattered", hold_scattered}, {"fixed", hold_fixed},
 	};
 
 	argument = argc == 3 ? argv[2] : "";
@@ -270,6 +288,6 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], ways[i].name))
 			ways[i].hold();
 	}
-	fputs("usage: holder share|map|flight|many|tag|share-out|index TEXT|scattered|fixed|churn\n", stderr);
+	fputs("usage: holder share|map|flight|many|tag|share-out|orphan|index TEXT|scattered|fixed|churn\n", stderr);
 	return 2;
 }
