@@ -58,7 +58,7 @@ check "hold: says what it holds" has "$WORK/hold" "^holding [1-9][0-9]* bytes, [
 run bitmem attach plain.gguf
 check "attach: shows a model" eval 'succeeded && has "$OUT" "^NAME .*OFFSET  *BYTES$"'
 # Root may do what the mode does not say.
-check "attach: shows its buffer" has "$OUT" '^0  *[1-9][0-9]*  *write  *1  *0  '
+check "attach: shows its buffer" has "$OUT" '^ *0  *[1-9][0-9]*  *write  *1  *0  '
 run bitmem attach plain.gguf --json
 check "attach: one line of JSON" eval 'succeeded && lines_are "$OUT" 1'
 check "attach: JSON has files and tensors" has "$OUT" '"model":{"format":"gguf","bytes":[0-9]*,"files":\[{"path":"[^"]*plain.gguf",.*"tensors":\[{"name":"'
