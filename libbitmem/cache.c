@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Threads' caches: how they come, are claimed, and go: with their thread, with their
+ * Threads' caches: how they come and go: with their thread, with their
  * context, and across fork().
  *
  * The registry's lock guards which caches there are, in the lists of threads and of
@@ -9,14 +9,9 @@
  * child finds each as if no thread had been in it; those of the threads that the child
  * does not have are emptied there.
  */
-#include <errno.h>
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "cache.h"
 #include "context.h"
@@ -27,13 +22,6 @@
 #define STACK_BYTES	((size_t)1 << 20)
 #define STACK_MIN	8u
 #define STACK_MAX	80u
-#define BARRIER_TRIES	100
-/*
- * How often a claimer looks whether a thread is out of its cache before it sleeps in between: that
- * has a few instructions to go there, unless it does not run, and then has to be let run.
- */
-#define LOOKS		1000
-#define SLEEP_US	50
 
 /* What an empty stack without memory points to: the entry below the first. */
 static struct bm_slot no_slot = { .state = BM_SLOT_FREE };
@@ -48,39 +36,8 @@ static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;	/* a thread's list of caches, for its end */
 static int once_error;
-static bool have_membarrier;
 static struct bitmem *contexts;	/* all, by next_context; under the registry's lock */
 static uint64_t nr_contexts;	/* so many were there; under that lock, too */
-
-static int membarrier(int command)
-{
-	return (int)syscall(SYS_membarrier, command, 0, 0);
-}
-
-static void sleep_us(long us)
-{
-	const struct timespec time = { .tv_nsec = us * 1000 };
-
-	nanosleep(&time, NULL);
-}
-
-/*
- * Makes what this thread has written known to all threads before they read on. If the kernel
- * does not do that any more (a filter that came later), caches are not used from now on, and
- * a pause is long enough for what threads have in their store buffers.
- */
-static void barrier(void)
-{
-	for (int i = 0; i < BARRIER_TRIES; i++) {
-		if (!membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED))
-			return;
-		if (errno != ENOMEM && errno != EINTR)
-			break;
-		sleep_us(1000);
-	}
-	have_membarrier = false;
-	sleep_us(10000);
-}
 
 /* --- stacks --- */
 
@@ -170,39 +127,7 @@ void bm_cache_flush(struct bitmem *ctx, struct bm_cache *cache)
 	bm_records_flush(ctx, cache);
 }
 
-/* --- claims --- */
-
-/* Whether there is nobody to keep out. */
-static bool is_alone(const struct bitmem *ctx, const struct bm_cache *own)
-{
-	return !ctx->caches || (ctx->caches == own && !own->next_of_context);
-}
-
-void bm_caches_claim(struct bitmem *ctx, const struct bm_cache *own)
-{
-	struct bm_cache *cache;
-
-	if (ctx->claims++ || is_alone(ctx, own))
-		return;
-	for (cache = ctx->caches; cache; cache = cache->next_of_context)
-		__atomic_store_n(&cache->ctx, NULL, __ATOMIC_SEQ_CST);
-	if (have_membarrier)
-		barrier();
-	for (cache = ctx->caches; cache; cache = cache->next_of_context) {
-		for (int i = 0; __atomic_load_n(&cache->busy, __ATOMIC_SEQ_CST); i++) {
-			if (i >= LOOKS)
-				sleep_us(SLEEP_US);
-		}
-	}
-}
-
-void bm_caches_release(struct bitmem *ctx, const struct bm_cache *own)
-{
-	if (--ctx->claims || !have_membarrier || is_alone(ctx, own))
-		return;
-	for (struct bm_cache *cache = ctx->caches; cache; cache = cache->next_of_context)
-		__atomic_store_n(&cache->ctx, ctx, __ATOMIC_SEQ_CST);
-}
+/* --- all of a context --- */
 
 void bm_caches_flush(struct bitmem *ctx, const struct bm_cache *own)
 {
@@ -323,8 +248,7 @@ static void in_child(void)
 {
 	struct bm_cache *mine = pthread_getspecific(key), *cache, *next;
 
-	if (have_membarrier)
-		have_membarrier = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	bm_claims_in_child();
 	after_fork();
 	for (cache = mine; cache; cache = cache->next_of_thread)
 		cache->mine = true;
@@ -351,7 +275,7 @@ static void in_child(void)
 
 static void set_up(void)
 {
-	have_membarrier = !membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED);
+	bm_claims_set_up();
 	once_error = pthread_key_create(&key, thread_end);
 	if (!once_error)
 		once_error = pthread_atfork(before_fork, after_fork, in_child);
@@ -468,8 +392,7 @@ static void cache_adopt(struct bitmem *ctx, struct bm_cache *cache)
 	cache->number = ++ctx->last_cache;
 	link_cache(ctx, cache);
 	ctx->counters.meta_bytes += bm_meta_size(cache);
-	if (have_membarrier)
-		cache->ctx = ctx;
+	bm_cache_let_in(ctx, cache);
 	pthread_mutex_unlock(&ctx->lock);
 	pthread_mutex_unlock(&registry);
 }

@@ -6,18 +6,7 @@
  * without atomic operations, between bm_cache_enter() and bm_cache_leave(); or with the
  * context's lock held, which keeps everybody else out as well.
  *
- * Somebody else *claims* all caches of a context: with the context's lock held, ctx is set
- * to NULL, membarrier(2) makes every thread see that, and busy is waited for. The owner sets
- * busy before it looks at ctx. So either the owner sees the claim and goes for the lock, or
- * the claimer sees that it is busy and waits; neither can miss the other:
- *
- *	owner			claimer (lock held)
- *	busy = 1		ctx = NULL
- *	(compiler barrier)	membarrier
- *	ctx is mine? then use	wait until busy is 0
- *	busy = 0		use; ctx = as it was
- *
- * Where the kernel has no membarrier(2), ctx stays NULL, and everything is done with the lock.
+ * Somebody else claims all caches of a context (claim.h).
  *
  * Locks, the outer first: the registry's, which keeps the lists of threads' and contexts'
  * caches; a context's.
@@ -27,10 +16,9 @@
 
 #include <stdatomic.h>
 
+#include "claim.h"
 #include "record.h"
 #include "slab.h"
-
-struct bitmem;
 
 /* Free slots of one class, the last in the first out. */
 struct bm_stack {
@@ -154,13 +142,6 @@ static inline void bm_cache_leave(struct bm_cache *cache)
  * is no memory for one, or the context is closed: all is done under the lock then.
  */
 struct bm_cache *bm_cache_get(struct bitmem *ctx);
-
-/*
- * Keeps the owners of all caches of @ctx out, and lets them in again. @own is the caller's,
- * which is in the lock and needs no keeping out, or NULL. Claims nest.
- */
-void bm_caches_claim(struct bitmem *ctx, const struct bm_cache *own);
-void bm_caches_release(struct bitmem *ctx, const struct bm_cache *own);
 
 /* Sees to it that a stack has memory, for slots of @size bytes. Whether it has. */
 bool bm_stack_ready(struct bitmem *ctx, struct bm_stack *stack, size_t size);
