@@ -73,8 +73,20 @@ void bm_caches_claim(struct bitmem *ctx, const struct bm_cache *own)
 
 void bm_caches_release(struct bitmem *ctx, const struct bm_cache *own)
 {
-	if (--ctx->claims || is_alone(ctx, own))
-		return;
+	if (!--ctx->claims && !is_alone(ctx, own))
+		bm_caches_dismiss(ctx);
+}
+
+void bm_caches_call(struct bitmem *ctx, const struct bm_cache *own)
+{
+	for (struct bm_cache *cache = ctx->caches; cache; cache = cache->next_of_context) {
+		if (cache != own)
+			__atomic_store_n(&cache->ctx, NULL, __ATOMIC_SEQ_CST);
+	}
+}
+
+void bm_caches_dismiss(struct bitmem *ctx)
+{
 	for (struct bm_cache *cache = ctx->caches; cache; cache = cache->next_of_context)
 		bm_cache_let_in(ctx, cache);
 }

@@ -15,6 +15,9 @@
  *
  * Where the kernel has no membarrier(2), ctx stays NULL, and everything is done with the lock.
  *
+ * Whoever only wants the owners to come by the lock *calls* them: ctx is set to NULL, and nothing
+ * more. They see that soon, if they do anything, and no one has to be stopped for it.
+ *
  * All with the context's lock held, which is not dropped while there is a claim.
  */
 #ifndef BITMEM_CLAIM_H
@@ -29,6 +32,13 @@ struct bm_cache;
  */
 void bm_caches_claim(struct bitmem *ctx, const struct bm_cache *own);
 void bm_caches_release(struct bitmem *ctx, const struct bm_cache *own);
+
+/*
+ * Calls the owners of all caches but @own, until they are dismissed. The lock may be dropped
+ * meanwhile, and a claim by another then ends the call.
+ */
+void bm_caches_call(struct bitmem *ctx, const struct bm_cache *own);
+void bm_caches_dismiss(struct bitmem *ctx);
 
 /* Lets the owner of a new cache in for the first time. */
 void bm_cache_let_in(struct bitmem *ctx, struct bm_cache *cache);

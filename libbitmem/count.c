@@ -62,6 +62,15 @@ static void gather(struct bitmem *ctx, struct bm_cache *own)
 	bm_caches_release(ctx, own);
 }
 
+/* Makes a thread's credit the spare, which those wait for who are short. */
+static void deposit(struct bitmem *ctx, struct bm_cache *cache)
+{
+	ctx->spare += cache->credit;
+	cache->credit = 0;
+	if (ctx->nr_short && ctx->spare)
+		__atomic_store_n(&ctx->deposits, ctx->deposits + 1, __ATOMIC_RELAXED);
+}
+
 /*
  * Gives a thread its part of what it has and nobody has: so that it seldom runs out, and those
  * that do find something without anybody's credit being gathered. What it keeps is all, where
@@ -74,11 +83,11 @@ static void divide(struct bitmem *ctx, struct bm_cache *cache)
 
 	if (!cache)
 		return;
-	ctx->spare += cache->credit;
-	cache->credit = ctx->nr_short ? 0 : ctx->spare / n;
+	deposit(ctx, cache);
+	if (ctx->nr_short)
+		return;
+	cache->credit = ctx->spare / n;
 	ctx->spare -= cache->credit;
-	if (ctx->nr_short && ctx->spare)
-		__atomic_store_n(&ctx->deposits, ctx->deposits + 1, __ATOMIC_RELAXED);
 }
 
 /* Waits for a deposit, but not long; without the lock. Whether there was one. */
@@ -92,20 +101,24 @@ static bool await_deposit(const struct bitmem *ctx, uint32_t seen)
 	return false;
 }
 
-void bm_count_await(struct bitmem *ctx, const struct bm_cache *cache, size_t bytes)
+void bm_count_await(struct bitmem *ctx, struct bm_cache *cache, size_t bytes)
 {
 	bool goes_on = cache;
 
 	for (unsigned int i = 0; goes_on && i < ROUNDS; i++) {
-		const uint32_t seen = ctx->deposits;
+		uint32_t seen;
 
-		if (ctx->spare + cache->credit >= (int64_t)bytes || others_have_none(ctx, cache))
+		deposit(ctx, cache);
+		if (ctx->spare >= (int64_t)bytes || others_have_none(ctx, cache))
 			return;
+		seen = ctx->deposits;
 		ctx->nr_short++;
+		bm_caches_call(ctx, cache);
 		bm_unlock(ctx);
 		goes_on = await_deposit(ctx, seen);
 		bm_lock(ctx);
-		ctx->nr_short--;
+		if (!--ctx->nr_short)
+			bm_caches_dismiss(ctx);
 	}
 }
 
@@ -113,10 +126,8 @@ void bm_count_take(struct bitmem *ctx, struct bm_cache *cache, size_t bytes)
 {
 	const int64_t wanted = (int64_t)bytes;
 
-	if (cache) {
-		ctx->spare += cache->credit;
-		cache->credit = 0;
-	}
+	if (cache)
+		deposit(ctx, cache);
 	if (ctx->spare < wanted && !others_have_none(ctx, cache))
 		gather(ctx, cache);
 	if (ctx->spare < wanted) {

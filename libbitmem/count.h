@@ -23,10 +23,10 @@ struct bm_totals {
 };
 
 /*
- * Has others leave the credit that is needed for @bytes, if they come by soon, so that they need
- * not be stopped for it. With the lock held, which it drops.
+ * Has others leave the credit that is needed for @bytes, if they do anything soon, so that they
+ * need not be stopped for it. With the lock held, which it drops.
  */
-void bm_count_await(struct bitmem *ctx, const struct bm_cache *cache, size_t bytes);
+void bm_count_await(struct bitmem *ctx, struct bm_cache *cache, size_t bytes);
 
 /*
  * With the lock held: @bytes more or less are alive. @cache is the caller's, or NULL. That a block

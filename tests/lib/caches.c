@@ -200,6 +200,57 @@ TEST_F(lib, peak_over_threads)
 	EXPECT_EQ(0, test_stats(self->ctx).live_bytes);
 }
 
+/* Has credit, and does something when it may. */
+static void *earn(void *arg)
+{
+	struct job *job = arg;
+
+	bitmem_free(job->ctx, bitmem_alloc(job->ctx, MIB, 0));
+	pthread_barrier_wait(&job->barrier);
+	pthread_barrier_wait(&job->barrier);
+	bitmem_free(job->ctx, bitmem_alloc(job->ctx, 100, 0));
+	pthread_barrier_wait(&job->barrier);
+	pthread_barrier_wait(&job->barrier);
+	return NULL;
+}
+
+/* Who is short calls the others, and those leave their credit when they come by. */
+TEST_F(lib, who_is_called_leaves_credit)
+{
+	struct job job = { .ctx = self->ctx };
+	struct bm_cache *own = bm_cache_get(self->ctx), *other;
+	const struct bitmem *let_in;
+	pthread_t thread;
+
+	ASSERT_NE(NULL, own);
+	/* The context, unless there is no membarrier(2). */
+	let_in = own->ctx;
+	ASSERT_EQ(0, pthread_barrier_init(&job.barrier, NULL, 2));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, earn, &job));
+	pthread_barrier_wait(&job.barrier);
+	bm_lock(self->ctx);
+	other = self->ctx->caches == own ? own->next_of_context : self->ctx->caches;
+	EXPECT_LT(0, other->credit);
+	self->ctx->nr_short++;
+	bm_caches_call(self->ctx, own);
+	EXPECT_EQ(NULL, other->ctx);
+	bm_unlock(self->ctx);
+	pthread_barrier_wait(&job.barrier);
+	pthread_barrier_wait(&job.barrier);
+	bm_lock(self->ctx);
+	EXPECT_EQ(0, other->credit);
+	EXPECT_EQ((int64_t)MIB, self->ctx->spare + own->credit);
+	self->ctx->nr_short--;
+	bm_caches_dismiss(self->ctx);
+	EXPECT_EQ(let_in, own->ctx);
+	EXPECT_EQ(let_in, other->ctx);
+	bm_unlock(self->ctx);
+	pthread_barrier_wait(&job.barrier);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	pthread_barrier_destroy(&job.barrier);
+	EXPECT_EQ(MIB, test_stats(self->ctx).peak_bytes);
+}
+
 /* A handle that was dropped is found to be stale, and changes nothing. */
 TEST_F(lib, stale_handles)
 {
