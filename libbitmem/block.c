@@ -17,6 +17,8 @@
 
 /* Slots that a cache gets at once. */
 #define BATCH		40u
+/* The same of runs, where the thread has given such ones back. */
+#define BATCH_RUNS	4u
 /* How often a thread asks for slots of a class before it gets a stack of them. */
 #define MISSES		16u
 
@@ -223,6 +225,34 @@ static void set_bin(struct bitmem *ctx, uint32_t run, uint16_t bin)
 	ctx->arena.units[ctx->arena.runs[run].first] = run;
 }
 
+static void *run_addr(const struct bitmem *ctx, uint32_t run)
+{
+	return ctx->arena.base + ((size_t)ctx->arena.runs[run].first << BM_UNIT_SHIFT);
+}
+
+/* Some more runs like this one for the cache, of memory that the pool holds. */
+static void refill_runs(struct bitmem *ctx, struct bm_cache *cache, const struct bm_run *run)
+{
+	struct bm_run_request rq = { .n = run->n, .align = 1, .effort = BM_HELD };
+	struct bm_stack *stack = bm_run_stack(cache, run->bin);
+
+	/* Who allocates a few and keeps them has no use for more. */
+	if (!stack->base)
+		return;
+	stack = bm_runs_make_room(ctx, cache, run);
+	for (unsigned int i = 1; stack && stack->top != stack->limit && i < BATCH_RUNS; i++) {
+		struct bm_slot *slot;
+
+		if (bm_pool_take(ctx, ctx->pools, &rq))
+			break;
+		set_bin(ctx, rq.run, run->bin);
+		slot = &ctx->arena.runs[rq.run].slot;
+		bm_slot_fill(slot, BM_SLOT_CACHED);
+		*stack->top++ = (struct bm_entry) { run_addr(ctx, rq.run), slot };
+		cache->filled++;
+	}
+}
+
 static void *alloc_run(struct bitmem *ctx, struct bm_cache *cache,
 		       const struct bm_block_request *rq, bool *clean)
 {
@@ -250,10 +280,12 @@ static void *alloc_run(struct bitmem *ctx, struct bm_cache *cache,
 		count_new(ctx, cache);
 		if (class)
 			set_bin(ctx, run.run, bm_run_bin(class));
+		if (class && cache && run.align == 1)
+			refill_runs(ctx, cache, &ctx->arena.runs[run.run]);
 	}
 	bm_count_take(ctx, cache, rq->size);
 	fill_run(&ctx->arena.runs[run.run], rq->size, rq->state | bm_stamp(ctx));
-	return ctx->arena.base + ((size_t)ctx->arena.runs[run.run].first << BM_UNIT_SHIFT);
+	return run_addr(ctx, run.run);
 }
 
 static void *alloc_direct(struct bitmem *ctx, struct bm_cache *cache,
@@ -270,7 +302,7 @@ static void *alloc_direct(struct bitmem *ctx, struct bm_cache *cache,
 	count_new(ctx, cache);
 	bm_count_take(ctx, cache, rq->size);
 	fill_run(&ctx->arena.runs[run], rq->size, rq->state | bm_stamp(ctx));
-	return ctx->arena.base + ((size_t)ctx->arena.runs[run].first << BM_UNIT_SHIFT);
+	return run_addr(ctx, run);
 }
 
 void *bm_block_alloc_in(struct bitmem *ctx, const struct bm_block_request *request)

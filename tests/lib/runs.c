@@ -153,4 +153,63 @@ TEST_F(lib, caches_of_runs_are_bounded)
 	EXPECT_EQ(0, bitmem_close(ctx));
 }
 
+/* Allocates @n blocks, and the last of them twice. Whether it got them. */
+static bool fill(struct bitmem *ctx, void **blocks, int n, size_t size)
+{
+	for (int i = 0; i < n; i++)
+		blocks[i] = bitmem_alloc(ctx, size, 0);
+	if (bitmem_free(ctx, blocks[n - 1]))
+		return false;
+	blocks[n - 1] = bitmem_alloc(ctx, size, 0);
+	return blocks[n - 1] && !bytes_in(ctx->caches, false);
+}
+
+/* From the heap, for who has given one back; and counted as nobody's. */
+TEST_F(lib, several_runs_are_taken_at_once)
+{
+	enum { SIZE = 200000, N = 24 };
+	struct bitmem *ctx = test_open(16 * MIB);
+	struct bitmem_stats before, after;
+	void *blocks[N];
+
+	ASSERT_NE(NULL, ctx);
+	ASSERT_TRUE(fill(ctx, blocks, N / 2, SIZE));
+	before = test_stats(ctx);
+	for (int i = N / 2; i < N; i++) {
+		blocks[i] = bitmem_alloc(ctx, SIZE, 0);
+		ASSERT_NE(NULL, blocks[i]);
+		memset(blocks[i], i, SIZE);
+		EXPECT_EQ(i % 4 == 3, !bytes_in(ctx->caches, false));
+	}
+	after = test_stats(ctx);
+	EXPECT_EQ(before.allocs + N / 2, after.allocs);
+	EXPECT_EQ(before.frees, after.frees);
+	EXPECT_EQ(N * SIZE, after.live_bytes);
+	EXPECT_EQ(N * SIZE, after.peak_bytes);
+	for (int i = N / 2; i < N; i++)
+		EXPECT_TRUE(test_all_are(blocks[i], (unsigned char)i, SIZE));
+	for (int i = 0; i < N; i++)
+		ASSERT_EQ(0, bitmem_free(ctx, blocks[i]));
+	bitmem_trim(ctx);
+	EXPECT_EQ(0, test_stats(ctx).committed_bytes);
+	EXPECT_EQ(0, bitmem_close(ctx));
+}
+
+/* Two fit into a segment: for the second there are no more, which is no reason for another. */
+TEST_F(lib, no_memory_comes_for_more_runs)
+{
+	const size_t size = self->ctx->segment_size / 2 - BM_UNIT;
+	void *blocks[2];
+
+	if (size > LARGEST)
+		SKIP(return, "segments are too large");
+	ASSERT_TRUE(fill(self->ctx, blocks, 1, size));
+	blocks[1] = bitmem_alloc(self->ctx, size, 0);
+	ASSERT_NE(NULL, blocks[1]);
+	EXPECT_EQ(0, bytes_in(self->ctx->caches, false));
+	EXPECT_EQ(self->ctx->segment_size, test_stats(self->ctx).committed_bytes);
+	for (int i = 0; i < 2; i++)
+		ASSERT_EQ(0, bitmem_free(self->ctx, blocks[i]));
+}
+
 TEST_HARNESS_MAIN
