@@ -20,6 +20,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A cache line. */
+#define BM_LINE		64
+
 #define BM_UNIT_SHIFT	12
 #define BM_UNIT		((size_t)1 << BM_UNIT_SHIFT)
 #define BM_FRAME_SHIFT	17
@@ -143,15 +146,19 @@ struct bm_arena {
 	struct bm_frame *frames;
 	uint32_t *units;		/* numbers of the runs that begin or end there (heap.h) */
 	struct bm_run *runs;
-	uint32_t nr_runs;		/* numbers ever in use, 0 included */
-	uint32_t free_run;		/* list of numbers that are not in use */
-	uint32_t used_runs;
 	struct bm_segment **segments;	/* by superblock; NULL where no blocks are allocated from */
 	uint64_t *returned, *dirty;	/* bitmaps, a bit a unit */
 	uint64_t *idle;			/* the same: free since idle memory was looked for */
 	uint64_t *places;		/* bitmap, a bit a superblock: taken */
 	size_t superblock;
 	size_t nr_places;
+	/*
+	 * What changes, apart from what all threads read each time. Under the lock, as all that the
+	 * arrays say.
+	 */
+	_Alignas(BM_LINE) uint32_t nr_runs; /* numbers ever in use, 0 included */
+	uint32_t free_run;		/* list of numbers that are not in use */
+	uint32_t used_runs;
 	size_t next_place;		/* where to look first */
 	size_t end_place;		/* none was ever taken from here on */
 };

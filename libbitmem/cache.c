@@ -366,8 +366,8 @@ struct bitmem *bm_context_lock(uint64_t number)
 /* A new cache, the calling thread's. Without the lock. NULL if there is no memory. */
 static struct bm_cache *cache_new(void)
 {
-	const size_t size = (sizeof(struct bm_cache) + 63) & ~(size_t)63;
-	struct bm_cache *cache = aligned_alloc(64, size);
+	const size_t size = bm_round_up(sizeof(struct bm_cache), BM_LINE);
+	struct bm_cache *cache = aligned_alloc(BM_LINE, size);
 
 	if (!cache)
 		return NULL;

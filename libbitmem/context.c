@@ -166,11 +166,12 @@ struct bitmem *bitmem_open(const struct bitmem_options *options)
 
 	if (read_options(options, &opt))
 		return NULL;
-	ctx = calloc(1, sizeof(*ctx));
+	ctx = aligned_alloc(_Alignof(struct bitmem), sizeof(*ctx));
 	if (!ctx) {
 		bm_error(opt.error, -ENOMEM, "out of memory");
 		return NULL;
 	}
+	memset(ctx, 0, sizeof(*ctx));
 	code = read_tracking(ctx, &opt);
 	if (!code)
 		code = bm_leaks_read(&ctx->track.leaks, opt.error);
