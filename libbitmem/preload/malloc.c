@@ -9,8 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "preload.h"
+#include "../context.h"
 #include "../util.h"
+#include "preload.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
@@ -100,7 +101,7 @@ static void *aligned(size_t align, size_t size)
 {
 	void *ptr;
 
-	if (is_small(size) || !align || align & (align - 1) || align > (size_t)1 << 30 ||
+	if (is_small(size) || !align || align & (align - 1) || align > BM_ALIGN_DIRECT ||
 	    !preload_take(size, align, false, &ptr))
 		return preload_libc_memalign(align, size);
 	return ptr;
