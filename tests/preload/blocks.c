@@ -84,7 +84,9 @@ TEST(realloc_keeps_what_was_there)
 		ASSERT_NE(NULL, block);
 		EXPECT_EQ(sizes[i] >= LARGE, in_pool(block));
 		EXPECT_LE(sizes[i], malloc_usable_size(block));
-		EXPECT_TRUE(all_are(block, (unsigned char)i, before < sizes[i] ? before : sizes[i]));
+		if (before > sizes[i])
+			before = sizes[i];
+		EXPECT_TRUE(all_are(block, (unsigned char)i, before));
 		memset(block, (unsigned char)i + 1, sizes[i]);
 		before = sizes[i];
 	}

@@ -359,7 +359,8 @@ int main(int argc, char **argv)
 		dead = fork();
 		if (!dead)
 			_exit(block[5]);
-		return status_of(pid) || status_of(dead) != 128 + SIGSEGV || !all_are(block, 1, MIB);
+		return status_of(pid) || status_of(dead) != 128 + SIGSEGV ||
+		       !all_are(block, 1, MIB);
 	}
 	return test_harness_run(argc, argv);
 }
