@@ -126,7 +126,9 @@ static int print_json(const struct map *map)
 	for (size_t i = 0; i < map->n_nodes; i++)
 		output_json_append(&nodes, node_json(map, &map->nodes[i]));
 	output_json_set(&object, "superblock_size", output_json_u64(map->superblock));
-	output_json_set(&object, "owners_told", json_boolean(map->owners));
+	output_json_set(&object, "owners_told", json_boolean(!map->owners_error));
+	output_json_set(&object, "owners_error",
+			map->owners_error ? json_string(map->why) : json_null());
 	output_json_set(&object, "nodes", nodes);
 	return output_json(object);
 }
@@ -175,9 +177,9 @@ static int show(const struct map *map, const struct options *options)
 	int err = 0;
 
 	if (options->svg)
-		err = picture_save(map, PICTURE_SVG, options->svg);
+		err = picture_save("picture_map", map, PICTURE_SVG, options->svg);
 	if (options->png && !err)
-		err = picture_save(map, PICTURE_PNG, options->png);
+		err = picture_save("picture_map", map, PICTURE_PNG, options->png);
 	if (err)
 		return err;
 	if (options->json)
@@ -233,6 +235,8 @@ static int run(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
+	if (!picture_outputs(options.svg, options.png, options.json))
+		return command_usage_error(&cmd_map);
 	if (command_on_device(read_map, &map))
 		return EXIT_FAILURE;
 	status = show(&map, &options) ? EXIT_FAILURE : EXIT_SUCCESS;
@@ -261,7 +265,7 @@ const struct command cmd_map = {
 		 "\n"
 		 "  --color WHEN     auto (the default), always or never\n"
 		 "  --width COLUMNS  of the picture; else that of the terminal, or 80\n"
-		 "  --svg FILE       draw into a file instead\n"
+		 "  --svg FILE       draw into a file instead; - is stdout\n"
 		 "  --png FILE       likewise\n"
 		 "  --json           print one JSON object, with exact bytes\n",
 };

@@ -17,6 +17,7 @@
 #include "device.h"
 #include "holders.h"
 #include "output.h"
+#include "owners.h"
 #include "table.h"
 #include "text.h"
 #include "unseen.h"
@@ -49,7 +50,7 @@ static json_t *processes_json(const struct held_file *file)
 	return array;
 }
 
-static json_t *buffer_json(const struct held_buffer *buffer, bool told)
+static json_t *buffer_json(const struct held_buffer *buffer)
 {
 	json_t *object = json_object();
 
@@ -58,7 +59,8 @@ static json_t *buffer_json(const struct held_buffer *buffer, bool told)
 	output_json_set(&object, "age_ms", output_json_u64(buffer->age_ms));
 	output_json_set(&object, "mappings", output_json_u64(buffer->mappings));
 	output_json_set(&object, "tag", output_json_text(buffer->tag));
-	output_json_set(&object, "exports", told ? output_json_u64(buffer->exports) : json_null());
+	output_json_set(&object, "exports",
+			buffer->told ? output_json_u64(buffer->exports) : json_null());
 	output_json_set(&object, "name",
 			*buffer->name ? output_json_text(buffer->name) : json_null());
 	return object;
@@ -69,7 +71,7 @@ static json_t *buffers_json(const struct held_file *file)
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < file->n_list; i++)
-		output_json_append(&array, buffer_json(&file->list[i], file->told));
+		output_json_append(&array, buffer_json(&file->list[i]));
 	return array;
 }
 
@@ -116,6 +118,7 @@ static int print_json(const struct picture *picture)
 	json_t *object = json_object();
 	json_t *files = json_array();
 	json_t *mappers = json_array();
+	char why[OWNERS_WHY_LEN];
 
 	for (size_t i = 0; i < holders->n_files; i++)
 		output_json_append(&files, file_json(&holders->files[i]));
@@ -126,6 +129,9 @@ static int print_json(const struct picture *picture)
 	output_json_set(&object, "allocated", output_json_u64(picture->allocated));
 	output_json_set(&object, "accounted", output_json_u64(picture->accounted));
 	output_json_set(&object, "unaccounted", output_json_u64(picture->unaccounted));
+	output_json_set(&object, "owners_error",
+			holders->owners_error ? json_string(owners_why(holders->owners_error, why))
+					      : json_null());
 	output_json_set(&object, "hidden_processes", output_json_u64(holders->hidden));
 	return output_json(object);
 }
@@ -256,6 +262,7 @@ static int print_table(const struct holders *holders)
 static void print_rest(const struct picture *picture)
 {
 	char size[TEXT_SIZE_LEN];
+	char why[OWNERS_WHY_LEN];
 
 	printf("\n%" PRIu64 " bytes (%s) allocated", picture->allocated,
 	       text_size(picture->allocated, size));
@@ -265,6 +272,8 @@ static void print_rest(const struct picture *picture)
 	if (picture->holders.hidden)
 		printf("; %zu %s not permitted to look into", picture->holders.hidden,
 		       picture->holders.hidden == 1 ? "process" : "processes");
+	if (picture->holders.owners_error)
+		printf("; %s", owners_why(picture->holders.owners_error, why));
 	putchar('\n');
 }
 

@@ -28,6 +28,8 @@ struct held_buffer {
 	/* DMA-bufs that refer to it, and its name, escaped likewise, if netlink tells. */
 	uint64_t exports;
 	char name[256];
+	/* Whether netlink told of it. */
+	bool told;
 };
 
 /* A struct file: one open() of the device, however many descriptors lead to it. */
@@ -60,6 +62,8 @@ struct holders {
 	size_t n_files;
 	struct mapper *mappers;
 	size_t n_mappers;
+	/* 0, or the negative errno for which netlink told nothing. */
+	int owners_error;
 	/* Processes that the caller may not look into. */
 	size_t hidden;
 };

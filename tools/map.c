@@ -12,7 +12,6 @@
 #include <string.h>
 
 #include "output.h"
-#include "owners.h"
 #include "text.h"
 
 #define ATTEMPTS 5
@@ -204,7 +203,9 @@ static int read_told(const struct device *device, struct owners *owners, struct 
 
 	owners_free(owners);
 	err = owners_read(owners, device->info.out_nodes);
-	map->owners = !err;
+	map->owners_error = err;
+	if (err)
+		owners_why(err, map->why);
 	return err == -ENOMEM ? err : map_places_read(map);
 }
 

@@ -18,6 +18,7 @@
 #include <bitmem/events.h>
 
 #include "device.h"
+#include "owners.h"
 
 /* Files that are told apart; those with less together are one. */
 #define MAP_OWNERS 12
@@ -74,8 +75,9 @@ struct map {
 	size_t n_nodes;
 	struct map_legend legend[MAP_KINDS];
 	uint64_t superblock;
-	/* Whether the kernel told of owners at all. */
-	bool owners;
+	/* 0, or the negative errno for which nothing is told of owners, and it in words. */
+	int owners_error;
+	char why[OWNERS_WHY_LEN];
 	/* The numbers of the files that are told apart, in the order of their kinds. */
 	uint64_t files[MAP_OWNERS];
 	/* 0 if it told of superblocks, else the negative errno why not. */

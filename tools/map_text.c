@@ -132,13 +132,14 @@ static void print_scale(const struct map *map, const struct map_style *style, ui
 		puts("; cells show shares, not places.");
 	else
 		printf("; %s are split into single pages.\n",
-		       style->blocks ? "low and small ones" : "small letters, commas and semicolons");
+		       style->blocks ? "low and small ones"
+				     : "small letters, commas and semicolons");
 	if (map->places == -EPERM)
 		puts("Whose each superblock is is told to root (CAP_SYS_ADMIN) only.");
 	if (map->places == -EOPNOTSUPP)
 		puts("The module is older than this program, and does not tell of superblocks.");
-	if (!map->owners)
-		puts("Netlink does not reach here, so nothing is told of owners.");
+	if (map->owners_error)
+		printf("Nothing is told of owners: %s.\n", map->why);
 }
 
 int map_print(const struct map *map, const struct map_style *style)

@@ -42,6 +42,14 @@ int output_flush(void)
 	return 0;
 }
 
+int output_bytes(const void *data, size_t length)
+{
+	errno = 0;
+	if (fwrite(data, 1, length, stdout) != length)
+		return stdout_failed();
+	return output_flush();
+}
+
 int output_json(json_t *object)
 {
 	int err;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * What goes to stdout and stderr. Nothing printed counts as printed before
- * output_flush() or output_json() said so.
+ * output_flush(), output_bytes() or output_json() said so.
  */
 #ifndef TOOLS_OUTPUT_H
 #define TOOLS_OUTPUT_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <jansson.h>
@@ -15,6 +16,9 @@ void output_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* Writes out what stdout holds. 0, or -1 after saying on stderr what failed. */
 int output_flush(void);
+
+/* Writes @length bytes to stdout, all there is. 0, or -1 after saying on stderr what failed. */
+int output_bytes(const void *data, size_t length);
 
 /*
  * Prints @object on a line of its own and drops the reference to it. NULL stands

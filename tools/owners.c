@@ -6,6 +6,7 @@
 #include "owners.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,6 +102,15 @@ int owners_read(struct owners *owners, uint32_t n_nodes)
 	if (err)
 		owners_free(owners);
 	return err;
+}
+
+const char *owners_why(int err, char buf[OWNERS_WHY_LEN])
+{
+	if (err == -ENOENT)
+		snprintf(buf, OWNERS_WHY_LEN, "netlink does not reach here");
+	else
+		snprintf(buf, OWNERS_WHY_LEN, "netlink: %s", strerror(-err));
+	return buf;
 }
 
 void owners_free(struct owners *owners)

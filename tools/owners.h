@@ -48,6 +48,13 @@ struct owners {
 int owners_read(struct owners *owners, uint32_t n_nodes);
 void owners_free(struct owners *owners);
 
+/*
+ * In words, what error of netlink's keeps it from telling: "netlink does not reach here", or
+ * "netlink: ...". Returns @buf.
+ */
+#define OWNERS_WHY_LEN 96
+const char *owners_why(int err, char buf[OWNERS_WHY_LEN]);
+
 /* The file of this number, or NULL. */
 struct owner *owners_find(const struct owners *owners, uint64_t file);
 

@@ -42,7 +42,7 @@ static int sample_read(const struct device *device, struct top_sample *sample)
 	if (!sample->pools)
 		return -1;
 	err = owners_read(&sample->owners, device->info.out_nodes);
-	sample->told = !err;
+	sample->owners_error = err;
 	if (err != -ENOMEM)
 		return 0;
 	sample_free(sample);
@@ -256,6 +256,7 @@ json_t *top_json(const struct top *top)
 	json_t *object = json_object();
 	json_t *pools = json_array();
 	json_t *holders = json_array();
+	char why[OWNERS_WHY_LEN];
 	uint64_t capacity;
 	uint64_t allocated;
 	uint64_t unseen;
@@ -270,6 +271,9 @@ json_t *top_json(const struct top *top)
 	output_json_set(&object, "capacity", output_json_u64(capacity));
 	output_json_set(&object, "allocated", output_json_u64(allocated));
 	output_json_set(&object, "unseen", output_json_u64(unseen));
+	output_json_set(&object, "owners_error",
+			top->now.owners_error ? json_string(owners_why(top->now.owners_error, why))
+					      : json_null());
 	output_json_set(&object, "pools", pools);
 	output_json_set(&object, "holders", holders);
 	return object;

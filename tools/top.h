@@ -27,8 +27,8 @@ struct top_sample {
 	double time;
 	struct bitmem_pool_info *pools;
 	struct owners owners;
-	/* Whether the kernel told of owners. */
-	bool told;
+	/* 0, or the negative errno for which nothing is told of owners. */
+	int owners_error;
 };
 
 struct top_holder {

@@ -113,6 +113,7 @@ static void print_totals(const struct top *top)
 {
 	char a[TEXT_SIZE_LEN];
 	char b[TEXT_SIZE_LEN];
+	char why[OWNERS_WHY_LEN];
 	uint64_t capacity;
 	uint64_t allocated;
 	uint64_t unseen;
@@ -121,6 +122,8 @@ static void print_totals(const struct top *top)
 	printf("%s of %s allocated", text_size(allocated, a), text_size(capacity, b));
 	if (unseen)
 		printf(", %s of them by files not told of here", text_size(unseen, a));
+	if (top->now.owners_error)
+		printf(" (%s)", owners_why(top->now.owners_error, why));
 	fputs("\n\n", stdout);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "counters.h"
 #include "output.h"
@@ -181,15 +182,16 @@ static int put_pools(const struct view *view, int y)
 
 /* --- holders --- */
 
-#define HOLDER_FIGURES "%5s %7s %-15.15s %7s %10s %13s %7s %3s %3s %s"
+#define HOLDER_COMM    15
+#define HOLDER_FIGURES "%5s %7s %s%*s %7s %10s %13s %7s %3s %3s %s"
 #define HOLDER_WIDTH   82
 
 static void put_holder_header(const struct view *view, int y)
 {
 	char line[LINE_LEN];
 
-	snprintf(line, sizeof(line), HOLDER_FIGURES, "FILE", "PID", "COMM", "BUFFERS", "BYTES",
-		 "CHANGE", "AGE", "EXP", "PUB", "TAG");
+	snprintf(line, sizeof(line), HOLDER_FIGURES, "FILE", "PID", "COMM", HOLDER_COMM - 4, "",
+		 "BUFFERS", "BYTES", "CHANGE", "AGE", "EXP", "PUB", "TAG");
 	put_line(y, A_REVERSE, line);
 	snprintf(line, sizeof(line), " by %s%s ", top_key_name(view->top->key),
 		 view->top->reverse ? ", rev." : "");
@@ -198,6 +200,33 @@ static void put_holder_header(const struct view *view, int y)
 		mvaddstr(y, COLS - (int)strlen(line), line);
 		attrset(A_NORMAL);
 	}
+}
+
+/* Cuts @text to so many columns of the screen at most. Returns how many it has. */
+static int fit_columns(char *text, int columns)
+{
+	mbstate_t state = {0};
+	int used = 0;
+
+	while (*text) {
+		wchar_t wide;
+		size_t n = mbrtowc(&wide, text, MB_CUR_MAX, &state);
+		int width = 1;
+
+		/* Where the locale does not know it, a byte is a column, as ncurses has it. */
+		if (n == 0 || n > MB_CUR_MAX) {
+			state = (mbstate_t){0};
+			n = 1;
+		} else if (wcwidth(wide) >= 0) {
+			width = wcwidth(wide);
+		}
+		if (used + width > columns)
+			break;
+		used += width;
+		text += n;
+	}
+	*text = '\0';
+	return used;
 }
 
 static void put_holder(const struct top *top, int y, const struct top_holder *holder)
@@ -210,14 +239,16 @@ static void put_holder(const struct top *top, int y, const struct top_holder *ho
 	char size[TEXT_SIZE_LEN];
 	char age[TEXT_AGE_LEN];
 	char line[LINE_LEN];
+	int padding;
 
+	padding = HOLDER_COMM - (comm && *comm ? fit_columns(comm, HOLDER_COMM) : 1);
 	snprintf(numbers[0], sizeof(numbers[0]), "%" PRIu64, owner->file);
 	snprintf(numbers[1], sizeof(numbers[1]), owner->pid ? "%u" : "-", owner->pid);
 	snprintf(numbers[2], sizeof(numbers[2]), "%" PRIu64, owner->buffers);
 	snprintf(numbers[3], sizeof(numbers[3]), "%" PRIu64, owner->exported);
 	snprintf(numbers[4], sizeof(numbers[4]), "%" PRIu64, owner->published);
 	snprintf(line, sizeof(line), HOLDER_FIGURES, numbers[0], numbers[1],
-		 comm && *comm ? comm : "-", numbers[2], text_size(owner->bytes, size),
+		 comm && *comm ? comm : "-", padding, "", numbers[2], text_size(owner->bytes, size),
 		 top_change(top, holder->change, change), text_age(owner->age_ms, age), numbers[3],
 		 numbers[4], tag ? tag : "");
 	put_line(y, owner->closed ? A_DIM : A_NORMAL, line);
@@ -228,6 +259,8 @@ static void put_holder(const struct top *top, int y, const struct top_holder *ho
 static void put_holders(struct view *view, int y)
 {
 	const struct top *top = view->top;
+	char why[OWNERS_WHY_LEN];
+	char line[LINE_LEN];
 	size_t last;
 
 	put_holder_header(view, y++);
@@ -237,10 +270,12 @@ static void put_holders(struct view *view, int y)
 		view->first = last;
 	for (size_t i = view->first; i < top->n_holders && i < view->first + view->rows; i++)
 		put_holder(top, y++, &top->holders[i]);
-	if (!top->n_holders && view->rows)
-		put_line(y, A_DIM,
-			 top->now.told ? "  nobody that may be told of here"
-				       : "  netlink does not reach here");
+	if (top->n_holders || !view->rows)
+		return;
+	snprintf(line, sizeof(line), "  %s",
+		 top->now.owners_error ? owners_why(top->now.owners_error, why)
+				       : "nobody that may be told of here");
+	put_line(y, A_DIM, line);
 }
 
 /* --- the screen --- */
@@ -323,13 +358,16 @@ static void sort_by(struct view *view, enum top_key key)
 	top_sort(view->top);
 }
 
+/* What --delay made longer than keys do is not made shorter by the key for longer. */
 static void change_delay(struct view *view, double factor)
 {
+	double most = view->seconds > MAX_DELAY ? view->seconds : MAX_DELAY;
+
 	view->seconds *= factor;
 	if (view->seconds < MIN_DELAY)
 		view->seconds = MIN_DELAY;
-	if (view->seconds > MAX_DELAY)
-		view->seconds = MAX_DELAY;
+	if (view->seconds > most)
+		view->seconds = most;
 }
 
 static void take_move(struct view *view, int key)

@@ -73,6 +73,7 @@ static int list_buffer(struct held_file *file, const struct bitmem_nl_buffer *bu
 		.age_ms = buffer->age_ns / 1000000,
 		.mappings = buffer->mappings,
 		.exports = buffer->exports,
+		.told = true,
 	};
 	escape_tag(buffer->tag, list[file->n_list].tag, sizeof(list->tag));
 	escape_tag(buffer->name, list[file->n_list].name, sizeof(list->name));
@@ -87,6 +88,7 @@ static void add_rest(struct held_file *file, const struct bitmem_nl_buffer *buff
 		if (file->list[i].id != buffer->id)
 			continue;
 		file->list[i].exports = buffer->exports;
+		file->list[i].told = true;
 		escape_tag(buffer->name, file->list[i].name, sizeof(file->list[i].name));
 		return;
 	}
@@ -125,7 +127,8 @@ int unseen_add(struct holders *holders)
 {
 	struct search search = {.holders = holders, .seen = holders->n_files};
 
-	if (bitmem_nl_buffers(take_buffer, &search) != -ENOMEM)
+	holders->owners_error = bitmem_nl_buffers(take_buffer, &search);
+	if (holders->owners_error != -ENOMEM)
 		return 0;
 	errno = ENOMEM;
 	return -1;

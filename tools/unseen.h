@@ -12,7 +12,8 @@
 /*
  * Adds to @holders' files what is told of their buffers, and the files that have buffers and
  * are not among them yet, without processes, as far as the caller is allowed to know of
- * them. Where the kernel does not say there are none. 0, or -1 with errno (ENOMEM), and
+ * them. Where the kernel does not say there are none, and
+ * @holders->owners_error tells why. 0, or -1 with errno (ENOMEM), and
  * @holders is still to be freed.
  */
 int unseen_add(struct holders *holders);

@@ -69,10 +69,15 @@ static void read_reason(struct nlmsgerr *error, char *reason)
 {
 	struct nlmsghdr *header = (struct nlmsghdr *)((char *)error - NLMSG_HDRLEN);
 	size_t skip = sizeof(*error);
+	uint32_t request = error->msg.nlmsg_len;
 	struct nlattr *attr;
 
-	if (!(header->nlmsg_flags & NLM_F_CAPPED))
-		skip += NLMSG_ALIGN(error->msg.nlmsg_len) - NLMSG_HDRLEN;
+	if (!(header->nlmsg_flags & NLM_F_CAPPED)) {
+		/* A request that is there is no longer than the message it is in. */
+		if (request < NLMSG_HDRLEN || request > header->nlmsg_len)
+			return;
+		skip += NLMSG_ALIGN(request) - NLMSG_HDRLEN;
+	}
 	if (!(header->nlmsg_flags & NLM_F_ACK_TLVS) || nlmsg_datalen(header) <= (int)skip)
 		return;
 	attr = nla_find((struct nlattr *)((char *)error + skip),

@@ -10,6 +10,7 @@
  *   holder share-out	a buffer that is exported, and one that has a name
  *   holder orphan	a file whose opener is gone; the PID that is told is its child's
  *   holder index TEXT	a text that passes for the index of a model
+ *   holder lent		a buffer of its own, and another file's that it has imported
  *   holder scattered	single pages with gaps between them
  *   holder fixed	a buffer that has to stay where it is
  *   holder churn	none: opens and closes the device with a buffer, 4000 times, and ends
@@ -221,6 +222,24 @@ static void hold_index(void)
 	stay(LENGTH, 0);
 }
 
+/* Of the other's buffer the kernel's list tells as the other file's. */
+static void hold_lent(void)
+{
+	struct bitmem_export export = {.size = sizeof(export)};
+	struct bitmem_import import = {.size = sizeof(import)};
+	int lender = open_device();
+	int fd = open_device();
+
+	alloc(fd, LENGTH, "own");
+	export.id = alloc_buffer(lender, LENGTH, "lent").out_id;
+	if (ioctl(lender, BITMEM_EXPORT, &export))
+		die("EXPORT");
+	import.fd = export.out_fd;
+	if (ioctl(fd, BITMEM_IMPORT, &import))
+		die("IMPORT");
+	stay(2 * LENGTH, 0);
+}
+
 static void free_buffer(int fd, uint32_t id)
 {
 	struct bitmem_free arg = {.size = sizeof(arg), .id = id};
@@ -278,9 +297,12 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*hold)(void);
 	} ways[] = {
-		{"share", hold_shared}, {"map", hold_mapped}, {"flight", hold_in_flight},
-		{"many", hold_many},	{"tag", hold_tagged},	{"share-out", hold_shared_out},
-		{"index", hold_index}, {"orphan", hold_orphaned}, {"churn", churn},	{"scattered", hold_scattered}, {"fixed", hold_fixed},
+		{"share", hold_shared},	    {"map", hold_mapped},
+		{"flight", hold_in_flight}, {"many", hold_many},
+		{"tag", hold_tagged},	    {"share-out", hold_shared_out},
+		{"churn", churn},	    {"scattered", hold_scattered},
+		{"fixed", hold_fixed},	    {"lent", hold_lent},
+		{"index", hold_index},	    {"orphan", hold_orphaned},
 	};
 
 	argument = argc == 3 ? argv[2] : "";
@@ -288,6 +310,7 @@ int main(int argc, char **argv)
 		if (!strcmp(argv[1], ways[i].name))
 			ways[i].hold();
 	}
-	fputs("usage: holder share|map|flight|many|tag|share-out|orphan|index TEXT|scattered|fixed|churn\n", stderr);
+	fputs("usage: holder share|map|flight|many|tag|share-out|lent|orphan|index TEXT|scattered|"
+	      "fixed|churn\n", stderr);
 	return 2;
 }

@@ -122,6 +122,23 @@ check "ps: JSON has the counts" has "$OUT" '"exported":1,"published":1,'
 check "ps: JSON has the name" has "$OUT" '"tag":"published","exports":0,"name":"a name"}'
 check "ps: JSON has the exports" has "$OUT" '"tag":"exported","exports":1,"name":null}'
 
+end_holder share-out
+start_holder lent
+run bitmem ps --json
+check "ps: nothing is made up of buffers that are not told of" has "$OUT" \
+	'"tag":"own","exports":0,"name":null},{[^}]*"tag":"lent","exports":null,"name":null}'
+check "ps: the lender's is told of" has "$OUT" '"buffer_list":\[{[^}]*"tag":"lent","exports":1,"name":null}\]'
+end_holder lent
+if unshare -n true 2>/dev/null; then
+	run unshare -n bitmem ps
+	check "ps: another network namespace" eval 'succeeded && has "$OUT" "allocated.*netlink does not reach here\$"'
+	run unshare -n bitmem ps --json
+	check "ps: JSON says why nobody is told of" has "$OUT" '"owners_error":"netlink does not reach here",'
+	run unshare -n bitmem top --batch --count 1
+	check "top: another network namespace" eval 'succeeded && has "$OUT" "(netlink does not reach here)\$"'
+fi
+start_holder share-out
+
 # --- map ---
 
 run bitmem map --width 82
@@ -238,6 +255,16 @@ on_terminal 120x30 see:holder type:h see:Keys type:hrc see:change type:q -- bitm
 check "top: on a terminal, until q" gave_back 'status 0'
 on_terminal 100x30 see:holder size:60x12 see:holder size:9x3 size:200x60 see:holder type:q -- bitmem top
 check "top: follows the terminal's size" gave_back 'status 0'
+on_terminal 100x30 see:holder type:+ type:h see:Keys type:q -- bitmem top --delay 100
+check "top: + does not make a long delay shorter" eval 'gave_back "status 0" && ! has "$OUT" "60 s "'
+cp "$(command -v holder)" "$WORK/größe"
+"$WORK/größe" map >"$WORK/holder" 2>&1 </dev/null &
+other=$!
+wait_for 20 grep -q '^ready' "$WORK/holder"
+on_terminal 100x30 see:holder type:q -- env LC_ALL=C.UTF-8 bitmem top
+check "top: a name of UTF-8 takes its columns" has "$OUT" 'gr\\xc3\\xb6\\xc3\\x9fe\\x1b\[[0-9]*;37H1'
+kill -KILL $other
+await $other
 on_terminal 80x24 see:holder -- bitmem top --count 2 --delay 0.1
 check "top: --count on a terminal" gave_back 'status 0'
 for signal in 2 15; do
@@ -326,8 +353,10 @@ if unshare -n true 2>/dev/null; then
 	run unshare -n bitmem monitor
 	check "monitor: another network namespace" failed_with 'no family bitmem here'
 	run unshare -n bitmem map
-	check "map: another network namespace" eval 'succeeded && has "$OUT" "nothing is told of owners" &&
-		has "$OUT" "shares, not places"'
+	check "map: another network namespace" eval 'succeeded && has "$OUT" "shares, not places" &&
+		has "$OUT" "^Nothing is told of owners: netlink does not reach here\.\$"'
+	run unshare -n bitmem map --json
+	check "map: JSON says why" has "$OUT" '"owners_told":false,"owners_error":"netlink does not reach here",'
 	run unshare -n bitmem pools --pool 0 --low 1M
 	check "pools: another network namespace" failed_with 'no family bitmem here'
 fi
