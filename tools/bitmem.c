@@ -32,6 +32,8 @@ static const struct command *const commands[] = {
 	&cmd_migrate,
 	&cmd_quota,
 	&cmd_run,
+	&cmd_metrics,
+	&cmd_doctor,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -39,11 +39,13 @@ struct command {
 
 extern const struct command cmd_attach;
 extern const struct command cmd_compact;
+extern const struct command cmd_doctor;
 extern const struct command cmd_hold;
 extern const struct command cmd_info;
 extern const struct command cmd_leaks;
 extern const struct command cmd_load;
 extern const struct command cmd_map;
+extern const struct command cmd_metrics;
 extern const struct command cmd_migrate;
 extern const struct command cmd_monitor;
 extern const struct command cmd_pools;

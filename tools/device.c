@@ -36,37 +36,48 @@ const char *device_remedy(int err)
 	}
 }
 
+/* 0 or an errno. */
 static int read_info(struct device *device)
 {
 	struct bitmem_info *info = &device->info;
 
 	*info = (struct bitmem_info){.size = sizeof(*info)};
-	if (ioctl(device->fd, BITMEM_INFO, info)) {
-		output_error("%s: INFO: %s%s", device->path, strerror(errno),
-			     errno == ENOTTY ? " (not a bitmem device)" : "");
-		return -1;
-	}
-	if (info->out_abi != BITMEM_ABI) {
-		output_error("%s: abi: the module speaks %u, this program %u", device->path,
-			     info->out_abi, BITMEM_ABI);
-		return -1;
-	}
-	return 0;
+	if (ioctl(device->fd, BITMEM_INFO, info))
+		return errno;
+	return info->out_abi == BITMEM_ABI ? 0 : EPROTO;
+}
+
+int device_try(struct device *device, bool *opened)
+{
+	int err;
+
+	*device = (struct device){.path = device_path()};
+	device->fd = open(device->path, O_RDWR | O_CLOEXEC);
+	*opened = device->fd >= 0;
+	if (!*opened)
+		return errno;
+	err = read_info(device);
+	if (err)
+		device_close(device);
+	return err;
 }
 
 int device_open(struct device *device)
 {
-	device->path = device_path();
-	device->fd = open(device->path, O_RDWR | O_CLOEXEC);
-	if (device->fd < 0) {
-		output_error("%s: %s%s", device->path, strerror(errno), device_remedy(errno));
-		return -1;
-	}
-	if (read_info(device)) {
-		device_close(device);
-		return -1;
-	}
-	return 0;
+	bool opened;
+	int err = device_try(device, &opened);
+
+	if (!err)
+		return 0;
+	if (!opened)
+		output_error("%s: %s%s", device->path, strerror(err), device_remedy(err));
+	else if (err == EPROTO)
+		output_error("%s: abi: the module speaks %u, this program %u", device->path,
+			     device->info.out_abi, BITMEM_ABI);
+	else
+		output_error("%s: INFO: %s%s", device->path, strerror(err),
+			     err == ENOTTY ? " (not a bitmem device)" : "");
+	return -1;
 }
 
 void device_close(struct device *device)

@@ -22,6 +22,12 @@ const char *device_path(void);
 /* What to do about an errno of open(2) on the device; "" if there is no telling. */
 const char *device_remedy(int err);
 
+/*
+ * Opens the device and reads its INFO, and says nothing. 0, or an errno: of open(), if it was
+ * not @opened; or of INFO, EPROTO if the module speaks another abi.
+ */
+int device_try(struct device *device, bool *opened);
+
 /* Opens the device and reads its INFO. 0, or -1 after saying on stderr what failed. */
 int device_open(struct device *device);
 void device_close(struct device *device);
