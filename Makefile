@@ -14,7 +14,8 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 
 # Debian packages, for what the build needs and for what the tests and guests need.
 DEPS_BUILD := build-essential pkg-config liburing-dev libcairo2-dev libjansson-dev \
-	libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev python3 scdoc
+	libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev libtraceevent-dev \
+	libtracefs-dev python3 scdoc
 DEPS_TEST  := apt bc binutils bison ca-certificates ccache coccinelle cpio \
 	debian-archive-keyring dkms doxygen e2fsprogs fio flex g++ gcc-12 gcc-12-aarch64-linux-gnu \
 	gcovr git ibverbs-providers iproute2 kmod libc6-dev-arm64-cross libelf-dev libibverbs-dev \

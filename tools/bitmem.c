@@ -32,6 +32,7 @@ static const struct command *const commands[] = {
 	&cmd_migrate,
 	&cmd_quota,
 	&cmd_run,
+	&cmd_trace,
 	&cmd_metrics,
 	&cmd_doctor,
 };

@@ -53,6 +53,7 @@ extern const struct command cmd_ps;
 extern const struct command cmd_quota;
 extern const struct command cmd_run;
 extern const struct command cmd_top;
+extern const struct command cmd_trace;
 extern const struct command cmd_trim;
 
 /* Prints the usage on stdout. Returns the exit status. */

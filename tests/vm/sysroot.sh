@@ -5,7 +5,7 @@
 
 # What the library, the tools and the tests link with, and the C library itself.
 SYSROOT_PACKAGES=(libc6-dev libjansson-dev libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev
-	liburing-dev)
+	libtraceevent-dev libtracefs-dev liburing-dev)
 # Drags in a compiler that runs on the other machine, and other things nobody links with.
 SYSROOT_UNWANTED='(dpkg|tar|perl|debconf|gcc|cpp|binutils)[-_]'
 
