@@ -35,6 +35,7 @@ static const struct command *const commands[] = {
 	&cmd_trace,
 	&cmd_metrics,
 	&cmd_doctor,
+	&cmd_bench,
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

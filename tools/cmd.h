@@ -38,6 +38,7 @@ struct command {
 #define COMMAND_HELP {"help", no_argument, NULL, 'h'}, {0}
 
 extern const struct command cmd_attach;
+extern const struct command cmd_bench;
 extern const struct command cmd_compact;
 extern const struct command cmd_doctor;
 extern const struct command cmd_hold;
