@@ -16,10 +16,10 @@ JOBS = $(if $(filter -j%,$(MAKEFLAGS)),,-j$(shell nproc))
 DEPS_BUILD := build-essential pkg-config liburing-dev libcairo2-dev libjansson-dev \
 	libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev libtraceevent-dev \
 	libtracefs-dev python3 scdoc
-DEPS_TEST  := apt bc binutils bison ca-certificates ccache coccinelle cpio \
+DEPS_TEST  := apt bash-completion bc binutils bison ca-certificates ccache coccinelle cpio \
 	debian-archive-keyring dkms doxygen e2fsprogs fio flex g++ gcc-12 gcc-12-aarch64-linux-gnu \
 	gcovr git ibverbs-providers iproute2 kmod libc6-dev-arm64-cross libelf-dev libibverbs-dev \
-	linux-headers-amd64 make mypy perftest perl python3-numpy python3-yaml qemu-system-arm \
+	linux-headers-amd64 make mandoc mypy perftest perl python3-numpy python3-yaml qemu-system-arm \
 	qemu-system-x86 rsync shellcheck sparse stress-ng util-linux xz-utils zstd
 DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 valgrind
 
