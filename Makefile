@@ -17,19 +17,21 @@ DEPS_BUILD := build-essential pkg-config liburing-dev libcairo2-dev libjansson-d
 	libncurses-dev libnl-3-dev libnl-genl-3-dev libssl-dev libtraceevent-dev \
 	libtracefs-dev python3 scdoc
 DEPS_TEST  := apt bash-completion bc binutils bison ca-certificates ccache coccinelle cpio \
-	debian-archive-keyring dkms doxygen e2fsprogs fio flex g++ gcc-12 gcc-12-aarch64-linux-gnu \
-	gcovr git ibverbs-providers iproute2 kmod libc6-dev-arm64-cross libelf-dev libibverbs-dev \
-	linux-headers-amd64 make mandoc mypy perftest perl python3-numpy python3-yaml qemu-system-arm \
+	debian-archive-keyring dkms doxygen e2fsprogs fakeroot fio flex g++ gcc-12 \
+	gcc-12-aarch64-linux-gnu gcovr git ibverbs-providers iproute2 kmod libc6-dev-arm64-cross \
+	libelf-dev libibverbs-dev lintian linux-headers-amd64 make mandoc mmdebstrap mypy \
+	perftest perl python3-jsonschema python3-numpy python3-yaml qemu-system-arm \
 	qemu-system-x86 rsync shellcheck sparse stress-ng util-linux xz-utils zstd
 DEPS_BENCH := libjemalloc2 libmimalloc2.0 libtcmalloc-minimal4 valgrind
+DEPS_DEB   := debhelper dh-dkms dh-python dpkg-dev
 
-.PHONY: all lib tools python module docs tests native-tests deps demo check coverage soak \
-	bench-alloc bench-device kselftest vm-shell install clean help
+.PHONY: all lib tools python system module docs tests native-tests deps demo check coverage \
+	soak bench-alloc bench-device kselftest vm-shell install deb clean help
 .DEFAULT_GOAL := all
 
-all: lib tools python $(if $(wildcard $(KDIR)/Makefile),module)
+all: lib tools python system $(if $(wildcard $(KDIR)/Makefile),module)
 
-## all          (default) lib, tools, python; module too where KDIR has kernel headers
+## all          (default) lib, tools, python, system; module too where KDIR has kernel headers
 help:
 	@sed -n 's/^## /  /p' Makefile
 
@@ -44,6 +46,10 @@ tools: lib
 ## python       build/python/bitmem: the Python package
 python:
 	+@$(MAKE) --no-print-directory -C python
+
+## system       build/system: services, for what make install makes of a host
+system:
+	+@$(MAKE) --no-print-directory -C system
 
 ## docs         build/docs/html: the library's interface, from its headers
 docs:
@@ -68,7 +74,7 @@ native-tests: lib tools
 
 ## deps         install what all of this needs (Debian packages, as root or by sudo)
 deps:
-	@tests/deps $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_BENCH)
+	@tests/deps $(DEPS_BUILD) $(DEPS_TEST) $(DEPS_BENCH) $(DEPS_DEB)
 
 ## demo         a model goes into pinned memory and out of a killed process, in a guest
 ##              or on this host's /dev/bitmem (MODEL=file, K=6.1|6.12|newest)
@@ -128,11 +134,18 @@ vm-shell: deps
 	+@$(MAKE) --no-print-directory lib tools
 	@tests/vm/shell -k $(or $(K),6.1)
 
-## install      library, headers, tool and Python package (DESTDIR=, PREFIX=/usr/local)
-install: all
+## install      library, headers, tool, Python package, services, the device's rules and the
+##              module's sources for dkms (DESTDIR=, PREFIX=/usr/local, SYSCONFDIR=/etc)
+install: lib tools python system
 	+@$(MAKE) --no-print-directory -C libbitmem install
 	+@$(MAKE) --no-print-directory -C tools install
 	+@$(MAKE) --no-print-directory -C python install
+	+@$(MAKE) --no-print-directory -C system install
+
+## deb          Debian packages, in build/deb, which apt can take for a repository
+deb:
+	@tests/deps $(DEPS_BUILD) $(DEPS_DEB)
+	@system/deb
 
 ## clean        remove the build directory
 clean:
