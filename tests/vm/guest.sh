@@ -11,6 +11,7 @@ LOAD_MODULE=1
 FIND_LEAKS=0
 ADDED=()
 DISKS=()
+ROOT_IMAGE=
 DIR=
 
 is_number()
@@ -24,7 +25,7 @@ parse_options()
 	local option
 
 	OPTIND=1
-	while getopts :k:m:n:p:t:a:d:LM option; do
+	while getopts :k:m:n:p:t:a:d:r:LM option; do
 		case $option in
 		k) KERNEL=$OPTARG ;;
 		m) MEMORY_MB=$OPTARG ;;
@@ -33,6 +34,7 @@ parse_options()
 		t) LIMIT=$OPTARG ;;
 		a) ADDED+=("$OPTARG") ;;
 		d) DISKS+=("$OPTARG") ;;
+		r) ROOT_IMAGE=$OPTARG ;;
 		L) FIND_LEAKS=1 ;;
 		M) LOAD_MODULE=0 ;;
 		*) usage_error "-$OPTARG: no such option, or its value is missing" ;;
@@ -44,6 +46,7 @@ parse_options()
 	is_number "$MEMORY_MB" || usage_error "-m $MEMORY_MB: not a number of MiB"
 	is_number "$NODES" || usage_error "-n $NODES: not a number of nodes"
 	is_number "$LIMIT" || usage_error "-t $LIMIT: not a number of seconds"
+	[ -z "$ROOT_IMAGE" ] || DISKS=("$ROOT_IMAGE" "${DISKS[@]}")
 	[ -n "$POOL_MB" ] || POOL_MB=$((MEMORY_MB / 2))
 	[[ $POOL_MB =~ ^[0-9]+(,[0-9]+)*$ ]] || usage_error "-p $POOL_MB: not MiB, or a list"
 }
@@ -94,12 +97,14 @@ make_initrd()
 
 	shift
 	mkdir -p "$root/vm"
-	install_module "$root"
-	install_programs "$KERNEL" "$root"
+	if [ -z "$ROOT_IMAGE" ]; then
+		install_module "$root"
+		install_programs "$KERNEL" "$root"
+	fi
 	for word in "${ADDED[@]}"; do
 		add_file "$root" "$word"
 	done
-	install_libraries "$KERNEL" "$root"
+	[ -n "$ROOT_IMAGE" ] || install_libraries "$KERNEL" "$root"
 	cp "$VM_DIR/init" "$root/init"
 	cat >"$root/vm/config" <<-END
 		mode=$mode
