@@ -114,6 +114,7 @@ BITMEM_API int bitmem_device_fd(const struct bitmem *ctx);
 /**
  * Which of that file's buffers a tensor lies in. As with bitmem_tensor_send() only a tensor whose
  * memory holds nothing of anybody else's has an answer.
+ * @param tensor  a tensor that is alive.
  * @param id      is set to the buffer's id in the file.
  * @param offset  is set to where the tensor starts in it, in bytes.
  * @return 0; -EOPNOTSUPP if there is none.
