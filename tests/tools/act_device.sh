@@ -73,7 +73,11 @@ chmod 600 "$device"
 run as_nobody bitmem migrate --node 1 "$pid"
 check "migrate: not permitted to open the device" failed_with "$device: Permission denied"
 chmod "$mode" "$device"
-bitmem load --hold --node 1 "$WORK/slow.safetensors" >"$WORK/held" 2>&1 </dev/null &
+# All that the node's pool has, be that what it was to have or not.
+run bitmem info --wait=60
+run bitmem pools --pool 1 --json
+sparse "$WORK/all.safetensors" $(($(value zeroed) + $(value dirty)))
+bitmem load --hold --node 1 "$WORK/all.safetensors" >"$WORK/held" 2>&1 </dev/null &
 loader=$!
 wait_for 60 grep -q '^holding' "$WORK/held"
 run bitmem migrate --node 1 "$pid"

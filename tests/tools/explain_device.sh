@@ -127,7 +127,7 @@ run full bitmem doctor --json
 check "doctor: stdout full, JSON" failed_with 'stdout: No space left'
 
 run_quietly bitmem pools --pool 0 --high "$expected_max" --low "$expected_max"
-run_quietly bitmem load "$DATA/models/plain.gguf"
+run_quietly bitmem load --node 0 "$DATA/models/plain.gguf"
 run bitmem doctor
 check "doctor: pressure is a warning" eval 'succeeded && finds warning pressure "pool 0, node 0: level low, .* free, low is "'
 # shellcheck disable=SC2086 # options
