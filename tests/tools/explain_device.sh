@@ -127,9 +127,13 @@ run full bitmem doctor --json
 check "doctor: stdout full, JSON" failed_with 'stdout: No space left'
 
 run_quietly bitmem pools --pool 0 --high "$expected_max" --low "$expected_max"
-run_quietly bitmem load --node 0 "$DATA/models/plain.gguf"
+bitmem load --hold --node 0 "$DATA/models/plain.gguf" >"$WORK/held" 2>&1 </dev/null &
+loader=$!
+wait_for 60 grep -q '^holding' "$WORK/held"
 run bitmem doctor
 check "doctor: pressure is a warning" eval 'succeeded && finds warning pressure "pool 0, node 0: level low, .* free, low is "'
+kill -KILL $loader
+await $loader
 # shellcheck disable=SC2086 # options
 run_quietly bitmem pools --pool 0 $defaults
 thp=/sys/kernel/mm/transparent_hugepage/shmem_enabled
